@@ -1,0 +1,3 @@
+module dpolab
+
+go 1.26
