@@ -1,0 +1,82 @@
+// Package distributed runs one computation on several ranks inside one process
+// and lets the ranks exchange tensors.
+//
+// # Ranks
+//
+// A [World] owns one goroutine per rank, locked to an operating-system thread,
+// each with a [tensor.Device] of its own. [World.Run] executes a function on
+// every rank and waits; between runs the ranks keep their models and memory,
+// which is what lets a notebook wrap a model over all devices and go on in the
+// next cell:
+//
+//	w, err := distributed.NewWorld(devices, 0)
+//	err = w.Run(func(r *distributed.Rank) error {
+//		... r.Dev, r.Group.AllReduce(...) ...
+//	})
+//
+// CPU ranks ("cpu:4") are real ranks with memory and collectives of their own,
+// so everything distributed can be tested without a GPU.
+//
+// # Collectives
+//
+// A [ProcessGroup] works on raw device memory. Every rank of a group must call
+// the same collectives in the same order with the same sizes; a call that does
+// not match is reported with both ranks' views of it, not waited for. Sums are
+// taken in float32 in the order of the ranks and rounded once, so results are
+// the same in every run.
+//
+// # Errors
+//
+// When a rank fails, ranks that wait for it are released with an [*Aborted]
+// that names the failing rank; [World.Run] returns the first failure, and the
+// world can be used again. Collectives panic rather than return errors because
+// they run inside backward passes.
+package distributed
+
+import (
+	"fmt"
+
+	"dpolab/kernels"
+)
+
+// Piece is one array that a collective moves. Whole is the complete array;
+// Offsets (Size+1 element positions) divide it into one run per rank, of any
+// lengths, and Part holds this rank's run.
+type Piece struct {
+	Whole, Part kernels.Array
+	Offsets     []int
+}
+
+// ProcessGroup is one rank's end of a group of ranks that act together.
+type ProcessGroup interface {
+	Rank() int
+	Size() int
+	// AllGather fills each piece's Whole from every rank's Part, converting
+	// nothing: both have one type.
+	AllGather(pieces []Piece)
+	// ReduceScatter stores in each piece's Part the sum over ranks of this
+	// rank's run of Whole.
+	ReduceScatter(pieces []Piece)
+	// AllReduce replaces each array by its sum over all ranks.
+	AllReduce(arrays []kernels.Array)
+	// Broadcast copies each array from root to every rank.
+	Broadcast(arrays []kernels.Array, root int)
+	// SumHost replaces each host value by its sum over all ranks.
+	SumHost(values []float64)
+	// Barrier waits until every rank has called it.
+	Barrier()
+}
+
+// Aborted is what a collective panics with when another rank failed, or when
+// the ranks' calls do not match.
+type Aborted struct {
+	Rank       int    // the rank that reports
+	Collective string // what it was waiting in
+	Err        error  // why
+}
+
+func (e *Aborted) Error() string {
+	return fmt.Sprintf("rank %d: %s aborted: %v", e.Rank, e.Collective, e.Err)
+}
+
+func (e *Aborted) Unwrap() error { return e.Err }
