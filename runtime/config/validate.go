@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"os"
+
+	"dpolab/kernels/device"
+	"dpolab/kernels/dtype"
+	"dpolab/runtime/fsdp"
+)
+
+// Validate checks everything that can be known before a file is read or
+// written: required keys, ranges, and keys that contradict each other.
+func (e *Experiment) Validate() error {
+	switch {
+	case e.ExpName == "":
+		return fmt.Errorf("config: exp_name is required: it names the run")
+	case e.Model.NameOrPath == "":
+		return fmt.Errorf("config: model.name_or_path is required: a Hugging Face model directory")
+	case e.NEpochs == nil && e.NExamples == nil:
+		return fmt.Errorf("config: one of n_epochs and n_examples must be set, else training never ends")
+	case len(e.Datasets) == 0:
+		return fmt.Errorf("config: datasets is empty, want for example [hh]")
+	case e.Threads < 0:
+		return fmt.Errorf("config: threads=%d: want 0 or more", e.Threads)
+	}
+	if _, err := os.Stat(e.Model.NameOrPath); err != nil {
+		return fmt.Errorf("config: model.name_or_path=%s: no such directory; give a local Hugging Face model directory", e.Model.NameOrPath)
+	}
+	if err := e.validateNumbers(); err != nil {
+		return err
+	}
+	if err := e.validateLoss(); err != nil {
+		return err
+	}
+	if err := e.validateSources(); err != nil {
+		return err
+	}
+	return e.validateTrainer()
+}
+
+func (e *Experiment) validateNumbers() error {
+	for _, c := range []struct {
+		key   string
+		value float64
+		least float64
+	}{
+		{"batch_size", float64(e.BatchSize), 1},
+		{"eval_batch_size", float64(e.EvalBatchSize), 1},
+		{"gradient_accumulation_steps", float64(e.GradientAccumulationSteps), 1},
+		{"max_length", float64(e.MaxLength), 2},
+		{"max_prompt_length", float64(e.MaxPromptLength), 1},
+		{"warmup_steps", float64(e.WarmupSteps), 0},
+		{"n_eval_examples", float64(e.NEvalExamples), 0},
+		{"n_eval_model_samples", float64(e.NEvalModelSamples), 0},
+		{"eval_every", float64(e.EvalEvery), 1},
+		{"lr", float64(e.LR), 0},
+		{"minimum_log_interval_secs", float64(e.MinimumLogInterval), 0},
+	} {
+		if !(c.value >= c.least) {
+			return fmt.Errorf("config: %s=%v: want at least %v", c.key, c.value, c.least)
+		}
+	}
+	for key, p := range map[string]*int{"n_epochs": e.NEpochs, "n_examples": e.NExamples} {
+		if p != nil && *p < 1 {
+			return fmt.Errorf("config: %s=%d: want at least 1, or null", key, *p)
+		}
+	}
+	if !(e.MaxGradNorm > 0) {
+		return fmt.Errorf("config: max_grad_norm=%v: want more than 0", float64(e.MaxGradNorm))
+	}
+	if e.MaxPromptLength >= e.MaxLength {
+		return fmt.Errorf("config: max_prompt_length=%d leaves no room for a response within max_length=%d", e.MaxPromptLength, e.MaxLength)
+	}
+	return nil
+}
+
+func (e *Experiment) validateLoss() error {
+	l := e.Loss
+	if l.Name == "sft" {
+		return nil
+	}
+	if l.Beta == nil {
+		return fmt.Errorf("config: loss.beta is required for loss=%s, usually 0.1 to 0.5", l.Name)
+	}
+	if !(*l.Beta > 0) {
+		return fmt.Errorf("config: loss.beta=%v: want more than 0", float64(*l.Beta))
+	}
+	if !(l.LabelSmoothing >= 0 && l.LabelSmoothing < 0.5) {
+		return fmt.Errorf("config: loss.label_smoothing=%v: want 0 or more and less than 0.5", float64(l.LabelSmoothing))
+	}
+	if l.Name == "ipo" && (l.LabelSmoothing != 0 || l.ReferenceFree) {
+		return fmt.Errorf("config: loss.label_smoothing and loss.reference_free belong to loss=dpo; IPO has neither")
+	}
+	if l.Name == "dpo" && l.AverageLogProb {
+		return fmt.Errorf("config: loss.average_log_prob belongs to loss=ipo; DPO's log-probs are sums")
+	}
+	return nil
+}
+
+// Source returns where the named dataset's files are.
+func (e *Experiment) Source(name string) (Source, error) {
+	switch name {
+	case "hh":
+		return e.HH, nil
+	case "shp":
+		return e.SHP, nil
+	case "se":
+		return e.SE, nil
+	case "pairs":
+		return e.Pairs, nil
+	}
+	return Source{}, fmt.Errorf("config: datasets: unknown dataset %q, want hh, shp, se or pairs", name)
+}
+
+func (e *Experiment) validateSources() error {
+	for _, name := range e.Datasets {
+		s, err := e.Source(name)
+		if err != nil {
+			return err
+		}
+		if s.Path == "" {
+			return fmt.Errorf("config: %s.path is required with datasets=[%s]: a .jsonl or .jsonl.gz file, or a directory of them", name, name)
+		}
+		for _, f := range []struct{ key, path string }{{"path", s.Path}, {"test_path", s.TestPath}} {
+			if f.path == "" {
+				continue
+			}
+			if _, err := os.Stat(f.path); err != nil {
+				return fmt.Errorf("config: %s.%s=%s: no such file or directory", name, f.key, f.path)
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Experiment) validateTrainer() error {
+	devices, err := device.ParseList(e.Devices)
+	if err != nil {
+		return fmt.Errorf("config: devices=%s: %w", e.Devices, err)
+	}
+	ranks := len(devices)
+	if e.Trainer == "BasicTrainer" {
+		switch {
+		case ranks != 1:
+			return fmt.Errorf("config: trainer=BasicTrainer runs on one device, devices=%s are %d: use trainer=FSDPTrainer", e.Devices, ranks)
+		case e.Model.FSDPPolicyMP != "" || e.Model.FSDPReduceDType != "":
+			return fmt.Errorf("config: model.fsdp_policy_mp needs trainer=FSDPTrainer; for BasicTrainer set model.policy_dtype")
+		case e.ActivationCheckpointing:
+			return fmt.Errorf("config: activation_checkpointing needs trainer=FSDPTrainer")
+		}
+	} else if e.Model.BlockName == "" {
+		return fmt.Errorf("config: model.block_name is required with trainer=FSDPTrainer: the class to wrap, such as GPTNeoXLayer")
+	}
+	if e.Model.FSDPReduceDType != "" && e.Model.FSDPPolicyMP == "" {
+		return fmt.Errorf("config: model.fsdp_reduce_dtype refines model.fsdp_policy_mp, which is not set")
+	}
+	if per := e.GradientAccumulationSteps * ranks; e.BatchSize%per != 0 {
+		return fmt.Errorf("config: batch_size=%d does not divide into %d microbatches × %d ranks: want a multiple of %d", e.BatchSize, e.GradientAccumulationSteps, ranks, per)
+	}
+	if e.EvalBatchSize%ranks != 0 {
+		return fmt.Errorf("config: eval_batch_size=%d does not divide over %d ranks", e.EvalBatchSize, ranks)
+	}
+	if e.ShardingStrategy == "HYBRID_SHARD" && (e.ShardSize < 1 || ranks%e.ShardSize != 0) {
+		return fmt.Errorf("config: shard_size=%d: HYBRID_SHARD wants a divisor of the %d ranks", e.ShardSize, ranks)
+	}
+	if e.ShardingStrategy != "HYBRID_SHARD" && e.ShardSize != 0 {
+		return fmt.Errorf("config: shard_size belongs to sharding_strategy=HYBRID_SHARD")
+	}
+	return nil
+}
+
+// MixedPrecision returns the precision the policy trains in.
+func (e *Experiment) MixedPrecision() fsdp.MixedPrecision {
+	if e.Trainer == "BasicTrainer" {
+		if dt := mustDType(e.Model.PolicyDType); dt != dtype.Float32 {
+			return fsdp.MixedPrecision{ParamDType: dt, ReduceDType: dtype.Float32}
+		}
+		return fsdp.FullPrecision()
+	}
+	mp := fsdp.FullPrecision()
+	if e.Model.PolicyDType != "float32" {
+		mp = fsdp.MixedPrecision{ParamDType: mustDType(e.Model.PolicyDType), ReduceDType: dtype.Float32}
+	}
+	if e.Model.FSDPPolicyMP != "" {
+		mp = fsdp.Uniform(mustDType(e.Model.FSDPPolicyMP))
+	}
+	if e.Model.FSDPReduceDType != "" {
+		mp.ReduceDType = mustDType(e.Model.FSDPReduceDType)
+	}
+	return mp
+}
+
+// mustDType parses a name that the key's choices have already checked.
+func mustDType(name string) dtype.DType {
+	dt, err := dtype.Parse(name)
+	if err != nil {
+		panic(err)
+	}
+	return dt
+}
