@@ -1,0 +1,139 @@
+package tensor
+
+import (
+	"fmt"
+	"math"
+	"sort"
+
+	"dpolab/kernels"
+	"dpolab/kernels/dtype"
+)
+
+// AttentionArgs describe one attention: where the heads are, how many there
+// are, and which rows see which (see kernels.Segment). Query head h reads
+// key-value head h/(NumHeads/KVHeads).
+type AttentionArgs struct {
+	Q, K, V                    HeadView
+	QueryRows, KeyRows         int
+	NumHeads, KVHeads, HeadDim int
+	Scale                      float64
+	Segments                   []kernels.Segment
+}
+
+// Attention returns softmax(Q·Kᵀ·Scale)·V under the segments, [QueryRows,
+// NumHeads·HeadDim]. A query row that is in no segment gets zeros.
+func Attention(args AttentionArgs) *Tensor {
+	a := args
+	a.check()
+	dev := a.Q.X.dev
+	fused, ok := dev.backend.(kernels.Attention)
+	if !ok {
+		return composedAttention(a)
+	}
+	width := a.NumHeads * a.HeadDim
+	y := Empty(dev, a.Q.X.DType(), a.QueryRows, width)
+	lse := Empty(dev, promote(a.Q.X.DType(), dtype.Float32), a.QueryRows, a.NumHeads)
+	out := HeadView{Row: width, Head: a.HeadDim}
+	lower := func(q, k, v, y, lse *Tensor) kernels.AttentionArgs {
+		return kernels.AttentionArgs{Out: out.on(y), Q: a.Q.on(q), K: a.K.on(k), V: a.V.on(v), LSE: lse.Array(),
+			QueryRows: a.QueryRows, KeyRows: a.KeyRows, NumHeads: a.NumHeads, KVHeads: a.KVHeads, HeadDim: a.HeadDim,
+			Scale: a.Scale, Segments: a.Segments}
+	}
+	forward := lower(a.Q.X, a.K.X, a.V.X, y, lse)
+	fused.Attention(&forward)
+	return record("attention", y, []*Tensor{a.Q.X, a.K.X, a.V.X}, []*Tensor{a.Q.X, a.K.X, a.V.X, y, lse}, func(b *Backward, dy *Tensor) {
+		grads := [3]kernels.Heads{}
+		for i, v := range []HeadView{a.Q, a.K, a.V} {
+			if b.Needs(i) {
+				grads[i] = v.on(b.Zeroed(i))
+			} else { // the kernel always makes all three
+				grads[i] = v.on(Zeros(dy.dev, b.Saved(i).DType(), b.Saved(i).shape...))
+			}
+		}
+		fused.AttentionGrad(&kernels.AttentionGradArgs{
+			AttentionArgs: lower(b.Saved(0), b.Saved(1), b.Saved(2), b.Saved(3), b.Saved(4)),
+			DOut:          out.on(dy), DQ: grads[0], DK: grads[1], DV: grads[2]})
+	})
+}
+
+func (a *AttentionArgs) check() {
+	const op = "attention"
+	a.Q.check(op, a.QueryRows, a.NumHeads, a.HeadDim)
+	a.K.check(op, a.KeyRows, a.KVHeads, a.HeadDim)
+	a.V.check(op, a.KeyRows, a.KVHeads, a.HeadDim)
+	requireDevice(op, a.Q.X, a.K.X, a.V.X)
+	if a.KVHeads < 1 || a.NumHeads%a.KVHeads != 0 {
+		fail(op, "query heads in a multiple of key-value heads", "%d and %d", a.NumHeads, a.KVHeads)
+	}
+	seen := make([]bool, a.QueryRows)
+	for _, s := range a.Segments {
+		inside := func(lo, hi int32, n int) bool { return lo >= 0 && lo <= hi && int(hi) <= n }
+		if !inside(s.QueryStart, s.QueryEnd, a.QueryRows) || !inside(s.KeyStart, s.KeyEnd, a.KeyRows) ||
+			!inside(s.PrefixStart, s.PrefixEnd, a.KeyRows) || s.Queries() > int(s.KeyEnd-s.KeyStart) {
+			fail(op, fmt.Sprintf("segments within %d query and %d key rows, with a key for every query", a.QueryRows, a.KeyRows), "%+v", s)
+		}
+		for t := s.QueryStart; t < s.QueryEnd; t++ {
+			if seen[t] {
+				fail(op, "each query row in one segment", "row %d in two", t)
+			}
+			seen[t] = true
+		}
+	}
+}
+
+// composedAttention is Attention out of required operations: per segment, a
+// product, a causal mask, a softmax and a product.
+func composedAttention(a AttentionArgs) *Tensor {
+	q := a.Q.gather(a.QueryRows, a.NumHeads, a.HeadDim)
+	k := a.K.gather(a.KeyRows, a.KVHeads, a.HeadDim)
+	v := a.V.gather(a.KeyRows, a.KVHeads, a.HeadDim)
+	segments := append([]kernels.Segment(nil), a.Segments...)
+	sort.Slice(segments, func(i, j int) bool { return segments[i].QueryStart < segments[j].QueryStart })
+	var parts []*Tensor
+	at := 0
+	zeros := func(n int) {
+		if n > 0 {
+			parts = append(parts, Zeros(q.dev, q.DType(), n, a.NumHeads*a.HeadDim))
+		}
+	}
+	for _, s := range segments {
+		if s.Queries() == 0 {
+			continue
+		}
+		zeros(int(s.QueryStart) - at)
+		parts = append(parts, segmentAttention(a, s, q, k, v))
+		at = int(s.QueryEnd)
+	}
+	zeros(a.QueryRows - at)
+	if len(parts) == 0 {
+		return Zeros(q.dev, q.DType(), 0, a.NumHeads*a.HeadDim)
+	}
+	return Cat(0, parts)
+}
+
+// segmentAttention computes the rows of one segment, [n, H·d].
+func segmentAttention(a AttentionArgs, s kernels.Segment, q, k, v *Tensor) *Tensor {
+	n, own, prefix := s.Queries(), int(s.KeyEnd-s.KeyStart), int(s.PrefixEnd-s.PrefixStart)
+	group := a.NumHeads / a.KVHeads
+	visible := func(x *Tensor) *Tensor { // [KV, prefix+own, d]
+		rows := []*Tensor{x.Narrow(0, int(s.KeyStart), own)}
+		if prefix > 0 {
+			rows = []*Tensor{x.Narrow(0, int(s.PrefixStart), prefix), rows[0]}
+		}
+		return Cat(0, rows).Permute(1, 0, 2)
+	}
+	m := prefix + own
+	mask := make([]float32, n*m)
+	for i := range n {
+		for j := prefix + own - n + i + 1; j < m; j++ {
+			mask[i*m+j] = float32(math.Inf(-1))
+		}
+	}
+	wide := promote(q.DType(), dtype.Float32)
+	heads := q.Narrow(0, int(s.QueryStart), n).Permute(1, 0, 2).Reshape(a.KVHeads, group*n, a.HeadDim)
+	scores := heads.To(wide).MatMul(visible(k).To(wide).Transpose(1, 2)).MulScalar(a.Scale)
+	scores = scores.Reshape(a.KVHeads, group, n, m).Add(FromFloat32(q.dev, mask, n, m).To(wide))
+	weights := scores.Softmax(-1).Reshape(a.KVHeads, group*n, m)
+	out := weights.MatMul(visible(v).To(wide)).Reshape(a.NumHeads, n, a.HeadDim)
+	return out.Permute(1, 0, 2).Reshape(n, a.NumHeads*a.HeadDim).To(q.DType())
+}
