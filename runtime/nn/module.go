@@ -247,7 +247,7 @@ func Classes(m Module) []string {
 	return out
 }
 
-// FindByClass returns the paths and modules of the given class; no match is an
+// FindByClass returns the modules of the given class in order; no match is an
 // error that lists the classes there are.
 func FindByClass(m Module, class string) ([]Module, error) {
 	var out []Module

@@ -22,6 +22,7 @@ import (
 type Parameter struct {
 	shape     []int
 	trainable bool
+	init      initializer
 
 	// Value is what forward reads: the full parameter, in the type that
 	// computation runs in. It is nil on meta and may be discarded while the
@@ -35,7 +36,7 @@ type Parameter struct {
 
 // NewParameter returns a parameter on meta: a shape without memory.
 func NewParameter(shape ...int) *Parameter {
-	return &Parameter{shape: append([]int(nil), shape...), trainable: true}
+	return &Parameter{shape: append([]int(nil), shape...), trainable: true, init: initializer{scale: 1}}
 }
 
 // Shape returns the full, logical shape.
