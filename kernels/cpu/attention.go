@@ -1,0 +1,138 @@
+package cpu
+
+// #include "cpu.h"
+import "C"
+
+import (
+	"sort"
+	"unsafe"
+
+	"dpolab/kernels"
+)
+
+// queryBlock is QB of body_attention.h.
+const queryBlock = 64
+
+func lower(a *kernels.AttentionArgs) C.attention_args {
+	return C.attention_args{out: cheads(a.Out), q: cheads(a.Q), k: cheads(a.K), v: cheads(a.V), lse: floats("attention", a.LSE),
+		nheads: C.int64_t(a.NumHeads), kvheads: C.int64_t(a.KVHeads), dim: C.int64_t(a.HeadDim), scale: C.float(a.Scale)}
+}
+
+// csegments copies segments to C memory, as C must not hold pointers to Go's.
+func (b *Backend) csegments(list []kernels.Segment) *C.segment {
+	p := b.must("attention", max(len(list), 1)*int(unsafe.Sizeof(C.segment{})))
+	copy(unsafe.Slice((*kernels.Segment)(p), len(list)), list)
+	return (*C.segment)(p)
+}
+
+// longest returns the most keys any segment sees.
+func longest(list []kernels.Segment) int {
+	n := 0
+	for _, s := range list {
+		n = max(n, int(s.PrefixEnd-s.PrefixStart+s.KeyEnd-s.KeyStart))
+	}
+	return n
+}
+
+func (b *Backend) Attention(a *kernels.AttentionArgs) {
+	checkHead("attention", a.HeadDim)
+	b.clearUncovered(a)
+	if len(a.Segments) == 0 {
+		return
+	}
+	segs := b.csegments(a.Segments)
+	defer b.Free(unsafe.Pointer(segs))
+	size := unsafe.Sizeof(C.segment{})
+	b.tasks(len(a.Segments)*a.NumHeads, func(i int) {
+		s, h := i/a.NumHeads, i%a.NumHeads
+		m := longest(a.Segments[s : s+1])
+		work := b.must("attention", 4*(2*m*a.HeadDim+queryBlock*(2*a.HeadDim+m)))
+		defer b.Free(work)
+		withScratch(func(scratch *C.float) {
+			args := lower(a)
+			args.segs, args.nsegs = (*C.segment)(unsafe.Add(unsafe.Pointer(segs), uintptr(s)*size)), 1
+			args.head, args.work, args.scratch = C.int64_t(h), (*C.float)(work), scratch
+			C.call_attention(b.ops, &args)
+		})
+	})
+}
+
+// clearUncovered zeroes the rows that are in no segment.
+func (b *Backend) clearUncovered(a *kernels.AttentionArgs) {
+	covered := make([]bool, a.QueryRows)
+	for _, s := range a.Segments {
+		for t := s.QueryStart; t < s.QueryEnd; t++ {
+			covered[t] = true
+		}
+	}
+	for t, ok := range covered {
+		if ok {
+			continue
+		}
+		for h := range a.NumHeads {
+			start := t*a.Out.Row + h*a.Out.Head
+			b.Fill(a.Out.Slice(start, start+a.HeadDim), 0)
+		}
+		b.Fill(a.LSE.Slice(t*a.NumHeads, (t+1)*a.NumHeads), 0)
+	}
+}
+
+// group is a set of segments whose keys no segment outside it sees, and the
+// rows those keys lie in: gradients of keys are summed within a group.
+type group struct {
+	segments []kernels.Segment
+	lo, hi   int32
+}
+
+// groups partitions the segments by overlapping key rows. A preference pair's
+// prompt, chosen and rejected response come together.
+func groups(list []kernels.Segment) []group {
+	span := func(s kernels.Segment) (lo, hi int32) {
+		lo, hi = s.KeyStart, s.KeyEnd
+		if s.PrefixEnd > s.PrefixStart {
+			lo, hi = min(lo, s.PrefixStart), max(hi, s.PrefixEnd)
+		}
+		return lo, hi
+	}
+	sorted := append([]kernels.Segment(nil), list...)
+	sort.SliceStable(sorted, func(i, j int) bool {
+		a, _ := span(sorted[i])
+		b, _ := span(sorted[j])
+		return a < b
+	})
+	var out []group
+	for _, s := range sorted {
+		if s.Queries() == 0 {
+			continue
+		}
+		lo, hi := span(s)
+		if n := len(out) - 1; n >= 0 && lo < out[n].hi {
+			out[n].segments = append(out[n].segments, s)
+			out[n].hi = max(out[n].hi, hi)
+			continue
+		}
+		out = append(out, group{[]kernels.Segment{s}, lo, hi})
+	}
+	return out
+}
+
+func (b *Backend) AttentionGrad(a *kernels.AttentionGradArgs) {
+	checkHead("attention gradient", a.HeadDim)
+	gs := groups(a.Segments)
+	b.tasks(len(gs)*a.KVHeads, func(i int) {
+		g, kv := gs[i/a.KVHeads], i%a.KVHeads
+		segs := b.csegments(g.segments)
+		defer b.Free(unsafe.Pointer(segs))
+		m, d, span := longest(g.segments), a.HeadDim, int(g.hi-g.lo)
+		work := b.must("attention gradient", 4*(2*span*d+4*m*d+queryBlock*(3*d+2*m)))
+		defer b.Free(work)
+		withScratch(func(scratch *C.float) {
+			args := lower(&a.AttentionArgs)
+			args.dout, args.dq, args.dk, args.dv = cheads(a.DOut), cheads(a.DQ), cheads(a.DK), cheads(a.DV)
+			args.segs, args.nsegs, args.head = segs, C.int64_t(len(g.segments)), C.int64_t(kv)
+			args.lo, args.hi = C.int64_t(g.lo), C.int64_t(g.hi)
+			args.work, args.scratch = (*C.float)(work), scratch
+			C.call_attention_grad(b.ops, &args)
+		})
+	})
+}

@@ -1,0 +1,63 @@
+// All kernel bodies, compiled once per tier. The including file sets the
+// target, TIER, VW (floats per vector), and the GEMM tile MR × NRV vectors.
+#include "cpu.h"
+#include <math.h>
+#include <string.h>
+#if HAVE_F16C
+#include <immintrin.h>
+#endif
+
+#define NAME2(a, b) a##b
+#define NAME1(a, b) NAME2(a, b)
+#define STR2(a) #a
+#define STR1(a) STR2(a)
+
+typedef float vf __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+typedef int32_t vi __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+
+// Elements per block that a kernel widens to float32 at a time: small enough
+// for the first-level cache, large enough to hide the loop around it.
+enum { BLOCK = 512 };
+
+#include "body_math.h"
+#include "body_convert.h"
+#include "body_elementwise.h"
+#include "body_reduce.h"
+#include "body_gemm.h"
+#include "body_norm.h"
+#include "body_rotary.h"
+#include "body_attention.h"
+#include "body_logprob.h"
+#include "body_update.h"
+
+const cpu_ops NAME1(cpu_ops_, TIER) = {
+	.name = STR1(TIER),
+	.convert = convert,
+	.fill = fill,
+	.unary = unary,
+	.unary_grad = unary_grad,
+	.binary = binary,
+	.affine = affine,
+	.add_scaled = add_scaled,
+	.scatter_add = scatter_add,
+	.sum_squares = sum_squares,
+	.reduce_rows = reduce_rows,
+	.reduce_cols = reduce_cols,
+	.softmax = softmax,
+	.softmax_grad = softmax_grad,
+	.gemm = gemm,
+	.layer_norm = layer_norm,
+	.layer_norm_grad = layer_norm_grad,
+	.rms_norm = rms_norm,
+	.rms_norm_grad = rms_norm_grad,
+	.rotary = rotary,
+	.swiglu = swiglu,
+	.swiglu_grad = swiglu_grad,
+	.attention = attention,
+	.attention_grad = attention_grad,
+	.logprob_chunk = logprob_chunk,
+	.logprob_grad_chunk = logprob_grad_chunk,
+	.adamw = adamw,
+	.rmsprop = rmsprop,
+	.sgd = sgd,
+};

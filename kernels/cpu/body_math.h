@@ -1,0 +1,117 @@
+// Elementary functions without branches, so that the compiler can vectorise
+// loops over them. Polynomials are Chebyshev fits on the stated ranges; the
+// errors are those of the fit, below float32's rounding.
+
+static inline float bits_f(int32_t b) {
+	float f;
+	memcpy(&f, &b, 4);
+	return f;
+}
+static inline int32_t f_bits(float f) {
+	int32_t b;
+	memcpy(&b, &f, 4);
+	return b;
+}
+
+// exp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 6, then
+// two scalings by 2^(n/2) so that results may be subnormal.
+static inline float exp_f(float x) {
+	float y = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
+	float n = y * 1.44269504f + 12582912.0f;
+	int32_t i = f_bits(n) - 0x4B400000;
+	n -= 12582912.0f;
+	float r = y - n * 0.693145752f;
+	r -= n * 1.42860677e-6f;
+	float p = 0.001394111641f;
+	p = p * r + 0.008375132781f;
+	p = p * r + 0.0416663528f;
+	p = p * r + 0.1666641544f;
+	p = p * r + 0.5000000047f;
+	p = p * r + 1.0f;
+	p = p * r + 1.0f;
+	int32_t a = i >> 1, b = i - a;
+	float e = p * bits_f((a + 127) << 23) * bits_f((b + 127) << 23);
+	e = x > 88.8f ? INFINITY : e;
+	return x != x ? x : e;
+}
+
+static inline float sigmoid_f(float x) { return 1.0f / (1.0f + exp_f(-x)); }
+
+// log(1+u) for u in [0, 1], relative error 1e-9.
+static inline float log1p_unit(float u) {
+	float p = 0.001986696594f;
+	p = p * u - 0.01318782657f;
+	p = p * u + 0.04100657369f;
+	p = p * u - 0.08188040924f;
+	p = p * u + 0.1237799587f;
+	p = p * u - 0.1608762301f;
+	p = p * u + 0.1988582029f;
+	p = p * u - 0.2498649646f;
+	p = p * u + 0.3333249754f;
+	p = p * u - 0.4999997949f;
+	p = p * u + 0.9999999992f;
+	return p * u;
+}
+
+static inline float softplus_f(float x) {
+	float a = x < 0 ? x : -x; // -|x|, NaN kept
+	return (x > 0 ? x : (x != x ? x : 0.0f)) + log1p_unit(exp_f(a));
+}
+
+// tanh: a polynomial near 0, where 1 - 2/(e^2x + 1) would lose digits.
+static inline float tanh_f(float x) {
+	float s = x * x;
+	float p = 0.002102294859f;
+	p = p * s - 0.008130431409f;
+	p = p * s + 0.02168013339f;
+	p = p * s - 0.05394252067f;
+	p = p * s + 0.1333316464f;
+	p = p * s - 0.3333332915f;
+	p = p * s + 1.0f;
+	float small = p * x;
+	float large = 1.0f - 2.0f / (exp_f(2.0f * x) + 1.0f);
+	return s < 0.39f ? small : large;
+}
+
+// erf: an odd polynomial for |x| < 1, 1 - e^q(|x|) beyond, with q a fit of
+// log(erfc) on [1, 4.2], where erf reaches 1.
+static inline float erf_f(float x) {
+	float s = x * x;
+	float p = -9.667044571e-6f;
+	p = p * s + 0.0001126595903f;
+	p = p * s - 0.0008484080406f;
+	p = p * s + 0.005221031808f;
+	p = p * s - 0.02686543073f;
+	p = p * s + 0.112837825f;
+	p = p * s - 0.3761263847f;
+	p = p * s + 1.128379167f;
+	float small = p * x;
+	float a = x < 0 ? -x : x;
+	float t = a > 4.2f ? 4.2f : a;
+	float q = -9.765912122e-8f;
+	q = q * t + 3.812343407e-6f;
+	q = q * t - 6.708939601e-5f;
+	q = q * t + 0.0007124725725f;
+	q = q * t - 0.005157714799f;
+	q = q * t + 0.02730909845f;
+	q = q * t - 0.1113616834f;
+	q = q * t - 0.6306731046f;
+	q = q * t - 1.130819644f;
+	q = q * t + 0.0004484522945f;
+	float large = 1.0f - exp_f(q);
+	large = x < 0 ? -large : large;
+	float r = s < 1.0f ? small : large;
+	return x != x ? x : r;
+}
+
+static inline float phi_f(float x) { return 0.5f + 0.5f * erf_f(x * 0.70710678f); }
+
+// The inner tanh of the GELU approximation and its argument's slope.
+static inline float gelu_tanh_t(float x) { return tanh_f(0.79788456f * (x + 0.044715f * x * x * x)); }
+static inline float gelu_tanh_slope(float x) { return 0.79788456f * (1.0f + 0.134145f * x * x); }
+
+static inline float hsum(vf v) {
+	float s = 0;
+	for (int i = 0; i < VW; i++) s += v[i];
+	return s;
+}

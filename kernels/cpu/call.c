@@ -1,0 +1,31 @@
+// Trampolines: cgo cannot call through the table's pointers itself.
+#include "cpu.h"
+
+void call_convert(const cpu_ops *o, arr dst, arr src, int64_t n) { o->convert(dst, src, n); }
+void call_fill(const cpu_ops *o, arr dst, double v, int64_t n) { o->fill(dst, v, n); }
+void call_unary(const cpu_ops *o, int op, arr dst, arr x, int64_t n) { o->unary(op, dst, x, n); }
+void call_unary_grad(const cpu_ops *o, int op, arr dx, arr dy, arr x, int64_t n) { o->unary_grad(op, dx, dy, x, n); }
+void call_binary(const cpu_ops *o, int op, arr dst, arr a, arr b, int64_t n, int sa, int sb) { o->binary(op, dst, a, b, n, sa, sb); }
+void call_affine(const cpu_ops *o, arr dst, arr x, float mul, float add, int64_t n) { o->affine(dst, x, mul, add, n); }
+void call_add_scaled(const cpu_ops *o, arr dst, float alpha, arr x, int64_t n) { o->add_scaled(dst, alpha, x, n); }
+void call_scatter_add(const cpu_ops *o, arr dst, arr src, const int32_t *index, const int32_t *order, int64_t lo, int64_t hi, int64_t width) { o->scatter_add(dst, src, index, order, lo, hi, width); }
+double call_sum_squares(const cpu_ops *o, arr x, int64_t n) { return o->sum_squares(x, n); }
+void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, int64_t mid) { o->reduce_rows(op, dst, src, rows, mid); }
+void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi) { o->reduce_cols(op, dst, src, mid, inner, lo, hi); }
+void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log) { o->softmax(dst, x, rows, cols, log); }
+void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log) { o->softmax_grad(dx, dy, y, rows, cols, log); }
+void call_gemm(const cpu_ops *o, const gemm_args *g) { o->gemm(g); }
+void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps) { o->layer_norm(y, mean, rstd, x, w, b, rows, cols, eps); }
+void call_layer_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) { o->layer_norm_grad(dx, dw, db, dy, x, w, mean, rstd, rows, cols); }
+void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps) { o->rms_norm(y, rstd, x, w, rows, cols, eps); }
+void call_rms_norm_grad(const cpu_ops *o, arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols) { o->rms_norm_grad(dx, dw, dy, x, w, rstd, rows, cols); }
+void call_rotary(const cpu_ops *o, heads y, heads x, arr cos, arr sin, const int32_t *pos, int64_t lo, int64_t hi, int64_t nheads, int64_t hd, int64_t dim, int grad) { o->rotary(y, x, cos, sin, pos, lo, hi, nheads, hd, dim, grad); }
+void call_swiglu(const cpu_ops *o, arr y, arr gate, arr up, int64_t n) { o->swiglu(y, gate, up, n); }
+void call_swiglu_grad(const cpu_ops *o, arr dgate, arr dup, arr dy, arr gate, arr up, int64_t n) { o->swiglu_grad(dgate, dup, dy, gate, up, n); }
+void call_attention(const cpu_ops *o, const attention_args *a) { o->attention(a); }
+void call_attention_grad(const cpu_ops *o, const attention_args *a) { o->attention_grad(a); }
+void call_logprob_chunk(const cpu_ops *o, const float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, float *max, float *sum, float *picked) { o->logprob_chunk(logits, rows, cols, first, labels, max, sum, picked); }
+void call_logprob_grad_chunk(const cpu_ops *o, float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout) { o->logprob_grad_chunk(logits, rows, cols, first, labels, lse, dout); }
+void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, int64_t n, const update_args *u) { o->adamw(p, g, m, v, n, u); }
+void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u) { o->rmsprop(p, g, sq, mom, avg, n, u); }
+void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u) { o->sgd(p, g, mom, n, u); }

@@ -1,0 +1,129 @@
+// The C side of the CPU backend. Every function works on one thread and on a
+// range that Go chose; the same bodies are compiled once per instruction-set
+// tier (tier_*.c), and cpu_select picks a table of them at run time.
+#ifndef DPOLAB_CPU_H
+#define DPOLAB_CPU_H
+#include <stddef.h>
+#include <stdint.h>
+
+// Element types, numbered as in package dtype.
+enum { F32 = 1, BF16 = 2, F16 = 3, I32 = 4, I64 = 5 };
+
+typedef struct {
+	void *p;
+	int32_t type;
+} arr;
+
+// C[m,n] = alpha*op(A)*op(B) + beta*C + bias, row-major, as GemmArgs.
+typedef struct {
+	arr a, b, c, bias;
+	int64_t m, n, k, lda, ldb, ldc;
+	int32_t ta, tb;
+	int32_t few; // the whole product has few rows: skip the packing
+	float alpha, beta;
+	float *scratch; // cpu_scratch_floats() floats
+} gemm_args;
+
+typedef struct {
+	int32_t qs, qe, ks, ke, ps, pe;
+} segment;
+
+typedef struct {
+	arr x;
+	int64_t row, head;
+} heads;
+
+typedef struct {
+	heads out, q, k, v, dout, dq, dk, dv;
+	float *lse;
+	int64_t nheads, kvheads, dim;
+	float scale;
+	const segment *segs;
+	int64_t nsegs;
+	int64_t head; // query head (forward) or key-value head (backward) of this call
+	int64_t lo, hi; // key rows this group of segments touches (backward)
+	float *work;   // attention scratch
+	float *scratch; // gemm scratch
+} attention_args;
+
+typedef struct {
+	float lr, b1, b2, eps, wd, c1, c2, alpha, momentum, damp, scale;
+	int32_t nesterov, first;
+} update_args;
+
+typedef struct {
+	const char *name;
+	void (*convert)(arr dst, arr src, int64_t n);
+	void (*fill)(arr dst, double v, int64_t n);
+	void (*unary)(int op, arr dst, arr x, int64_t n);
+	void (*unary_grad)(int op, arr dx, arr dy, arr x, int64_t n);
+	// one operand may be a single element (step 0)
+	void (*binary)(int op, arr dst, arr a, arr b, int64_t n, int sa, int sb);
+	void (*affine)(arr dst, arr x, float mul, float add, int64_t n);
+	void (*add_scaled)(arr dst, float alpha, arr x, int64_t n);
+	void (*scatter_add)(arr dst, arr src, const int32_t *index, const int32_t *order, int64_t lo, int64_t hi, int64_t width);
+	double (*sum_squares)(arr x, int64_t n);
+	void (*reduce_rows)(int op, arr dst, arr src, int64_t rows, int64_t mid);
+	void (*reduce_cols)(int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
+	void (*softmax)(arr dst, arr x, int64_t rows, int64_t cols, int log);
+	void (*softmax_grad)(arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
+	void (*gemm)(const gemm_args *g);
+	void (*layer_norm)(arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps);
+	void (*layer_norm_grad)(arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
+	void (*rms_norm)(arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps);
+	void (*rms_norm_grad)(arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols);
+	void (*rotary)(heads y, heads x, arr cos, arr sin, const int32_t *pos, int64_t lo, int64_t hi, int64_t nheads, int64_t hd, int64_t dim, int grad);
+	void (*swiglu)(arr y, arr gate, arr up, int64_t n);
+	void (*swiglu_grad)(arr dgate, arr dup, arr dy, arr gate, arr up, int64_t n);
+	void (*attention)(const attention_args *a);
+	void (*attention_grad)(const attention_args *a);
+	void (*logprob_chunk)(const float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, float *max, float *sum, float *picked);
+	void (*logprob_grad_chunk)(float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout);
+	void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const update_args *u);
+	void (*rmsprop)(float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
+	void (*sgd)(float *p, const float *g, float *mom, int64_t n, const update_args *u);
+} cpu_ops;
+
+extern const cpu_ops cpu_ops_portable;
+#if defined(__x86_64__)
+extern const cpu_ops cpu_ops_avx2, cpu_ops_avx512;
+#endif
+
+// cpu_select returns the tier of that name, or the best one for an empty name;
+// NULL if this processor cannot run it.
+const cpu_ops *cpu_select(const char *name);
+
+// Calls through the table, for cgo.
+void call_convert(const cpu_ops *o, arr dst, arr src, int64_t n);
+void call_fill(const cpu_ops *o, arr dst, double v, int64_t n);
+void call_unary(const cpu_ops *o, int op, arr dst, arr x, int64_t n);
+void call_unary_grad(const cpu_ops *o, int op, arr dx, arr dy, arr x, int64_t n);
+void call_binary(const cpu_ops *o, int op, arr dst, arr a, arr b, int64_t n, int sa, int sb);
+void call_affine(const cpu_ops *o, arr dst, arr x, float mul, float add, int64_t n);
+void call_add_scaled(const cpu_ops *o, arr dst, float alpha, arr x, int64_t n);
+void call_scatter_add(const cpu_ops *o, arr dst, arr src, const int32_t *index, const int32_t *order, int64_t lo, int64_t hi, int64_t width);
+double call_sum_squares(const cpu_ops *o, arr x, int64_t n);
+void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, int64_t mid);
+void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
+void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log);
+void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
+void call_gemm(const cpu_ops *o, const gemm_args *g);
+void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps);
+void call_layer_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
+void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps);
+void call_rms_norm_grad(const cpu_ops *o, arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols);
+void call_rotary(const cpu_ops *o, heads y, heads x, arr cos, arr sin, const int32_t *pos, int64_t lo, int64_t hi, int64_t nheads, int64_t hd, int64_t dim, int grad);
+void call_swiglu(const cpu_ops *o, arr y, arr gate, arr up, int64_t n);
+void call_swiglu_grad(const cpu_ops *o, arr dgate, arr dup, arr dy, arr gate, arr up, int64_t n);
+void call_attention(const cpu_ops *o, const attention_args *a);
+void call_attention_grad(const cpu_ops *o, const attention_args *a);
+void call_logprob_chunk(const cpu_ops *o, const float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, float *max, float *sum, float *picked);
+void call_logprob_grad_chunk(const cpu_ops *o, float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout);
+void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, int64_t n, const update_args *u);
+void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
+void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u);
+
+// Sizes of scratch memory in floats, enough for every tier.
+enum { GEMM_SCRATCH = 1024 * 1024 };
+
+#endif

@@ -1,0 +1,99 @@
+package cpu
+
+// #include "cpu.h"
+import "C"
+
+import (
+	"math"
+	"unsafe"
+
+	"dpolab/kernels"
+	"dpolab/kernels/dtype"
+)
+
+// Logits exist for this many rows and vocabulary entries at a time: 8 MB.
+const (
+	logProbRows  = 1024
+	logProbChunk = 2048
+)
+
+// scratchFloats allocates a float32 array that the caller frees.
+func (b *Backend) scratchFloats(op string, n int) kernels.Array {
+	return kernels.Array{Data: b.must(op, 4*n), DType: dtype.Float32, Len: n}
+}
+
+func hostFloats(a kernels.Array) []float32 { return unsafe.Slice((*float32)(a.Data), a.Len) }
+
+// eachLogits computes the logits of rows [lo, hi) chunk by chunk and hands
+// each chunk to visit.
+func (b *Backend) eachLogits(a *kernels.LogProbArgs, hidden, logits kernels.Array, rows int, visit func(first, cols int)) {
+	for first := 0; first < a.V; first += logProbChunk {
+		cols := min(logProbChunk, a.V-first)
+		b.Gemm(&kernels.GemmArgs{TransB: true, M: rows, N: cols, K: a.D, A: hidden, B: a.Weight.Slice(first*a.D, (first+cols)*a.D), C: logits,
+			LDA: a.D, LDB: a.D, LDC: cols, Alpha: 1, Batch: 1})
+		visit(first, cols)
+	}
+}
+
+func (b *Backend) LogProb(a *kernels.LogProbArgs) {
+	checkIndices("log_prob", indices("log_prob", a.Rows), a.T)
+	checkIndices("log_prob", indices("log_prob", a.Labels), a.V)
+	n := min(a.R, logProbRows)
+	hidden := kernels.Array{Data: b.must("log_prob", n*a.D*a.Hidden.DType.Size()), DType: a.Hidden.DType, Len: n * a.D}
+	logits, stats := b.scratchFloats("log_prob", n*min(a.V, logProbChunk)), b.scratchFloats("log_prob", 3*n)
+	defer func() { b.Free(hidden.Data); b.Free(logits.Data); b.Free(stats.Data) }()
+	for lo := 0; lo < a.R; lo += logProbRows {
+		rows := min(logProbRows, a.R-lo)
+		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)
+		top, sum, picked := stats.Slice(0, rows), stats.Slice(n, n+rows), stats.Slice(2*n, 2*n+rows)
+		b.Fill(top, math.Inf(-1))
+		b.Fill(sum, 0)
+		labels := a.Labels.Slice(lo, lo+rows)
+		b.eachLogits(a, hidden, logits, rows, func(first, cols int) {
+			b.parallel(rows, 1, func(r, end int) {
+				C.call_logprob_chunk(b.ops, (*C.float)(logits.Slice(r*cols, end*cols).Data), C.int64_t(end-r), C.int64_t(cols), C.int64_t(first),
+					ints("log_prob", labels.Slice(r, end)), (*C.float)(top.Slice(r, end).Data), (*C.float)(sum.Slice(r, end).Data), (*C.float)(picked.Slice(r, end).Data))
+			})
+		})
+		lse, out := hostFloats(a.LSE.Slice(lo, lo+rows)), hostFloats(a.Out.Slice(lo, lo+rows))
+		tops, sums, picks := hostFloats(top), hostFloats(sum), hostFloats(picked)
+		for i := range lse {
+			v := float64(tops[i]) + math.Log(float64(sums[i]))
+			lse[i] = float32(v)
+			out[i] = float32(float64(picks[i]) - v)
+		}
+	}
+}
+
+func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
+	n := min(a.R, logProbRows)
+	hidden := kernels.Array{Data: b.must("log_prob gradient", n*a.D*a.Hidden.DType.Size()), DType: a.Hidden.DType, Len: n * a.D}
+	logits, dhidden := b.scratchFloats("log_prob gradient", n*min(a.V, logProbChunk)), b.scratchFloats("log_prob gradient", n*a.D)
+	defer func() { b.Free(hidden.Data); b.Free(logits.Data); b.Free(dhidden.Data) }()
+	for lo := 0; lo < a.R; lo += logProbRows {
+		rows := min(logProbRows, a.R-lo)
+		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)
+		labels, lse, dout := a.Labels.Slice(lo, lo+rows), a.LSE.Slice(lo, lo+rows), a.DOut.Slice(lo, lo+rows)
+		b.eachLogits(&a.LogProbArgs, hidden, logits, rows, func(first, cols int) {
+			b.parallel(rows, 1, func(r, end int) {
+				C.call_logprob_grad_chunk(b.ops, (*C.float)(logits.Slice(r*cols, end*cols).Data), C.int64_t(end-r), C.int64_t(cols), C.int64_t(first),
+					ints("log_prob", labels.Slice(r, end)), floats("log_prob", lse.Slice(r, end)), floats("log_prob", dout.Slice(r, end)))
+			})
+			if !a.DHidden.IsNil() {
+				beta := 1.0
+				if first == 0 {
+					beta = 0
+				}
+				b.Gemm(&kernels.GemmArgs{M: rows, N: a.D, K: cols, A: logits, B: a.Weight.Slice(first*a.D, (first+cols)*a.D), C: dhidden,
+					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: beta, Batch: 1})
+			}
+			if !a.DWeight.IsNil() {
+				b.Gemm(&kernels.GemmArgs{TransA: true, M: cols, N: a.D, K: rows, A: logits, B: hidden, C: a.DWeight.Slice(first*a.D, (first+cols)*a.D),
+					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: 1, Batch: 1})
+			}
+		})
+		if !a.DHidden.IsNil() {
+			b.ScatterAdd(a.DHidden, dhidden.Slice(0, rows*a.D), a.Rows.Slice(lo, lo+rows), a.D)
+		}
+	}
+}
