@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestYAMLRoundTrip(t *testing.T) {
-	e, err := Parse(valid(t, "lr=3.5e-7", "n_examples=7", "datasets=[hh,se]", "local_run_dir=a: b"))
+	e, err := Parse(valid(t, "lr=3.5e-7", "n_examples=7", "datasets=[hh,pairs]", "local_run_dir=a: b"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ type Experiment struct {
 	BatchSize     int      `key:"batch_size" help:"preference pairs per optimizer step, over all ranks"`
 	EvalBatchSize int      `key:"eval_batch_size" help:"pairs per evaluation batch, over all ranks; also prompts per sampling batch"`
 	Debug         bool     `key:"debug" help:"skip step-N checkpoints; the last one is still written"`
-	Datasets      []string `key:"datasets" help:"datasets to train on: hh, shp, se, pairs"`
+	Datasets      []string `key:"datasets" help:"datasets to train on: hh, shp, pairs"`
 	LocalDirs     []string `key:"local_dirs" help:"where runs go: the first that exists, else the last, which is made"`
 	LocalRunDir   string   `key:"local_run_dir" help:"this run's directory (default: made from local_dirs, exp_name and the time)"`
 
@@ -54,7 +54,6 @@ type Experiment struct {
 
 	HH    Source `key:"hh"`
 	SHP   Source `key:"shp"`
-	SE    Source `key:"se"`
 	Pairs Source `key:"pairs"`
 
 	Devices           string `key:"devices" help:"cpu, cpu:N for N ranks, cuda:0, cuda:0,1 or cuda:all"`

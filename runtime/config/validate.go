@@ -105,12 +105,10 @@ func (e *Experiment) Source(name string) (Source, error) {
 		return e.HH, nil
 	case "shp":
 		return e.SHP, nil
-	case "se":
-		return e.SE, nil
 	case "pairs":
 		return e.Pairs, nil
 	}
-	return Source{}, fmt.Errorf("config: datasets: unknown dataset %q, want hh, shp, se or pairs", name)
+	return Source{}, fmt.Errorf("config: datasets: unknown dataset %q, want hh, shp or pairs", name)
 }
 
 func (e *Experiment) validateSources() error {

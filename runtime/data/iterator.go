@@ -23,10 +23,10 @@ func DefaultOptions() Options {
 
 // State is a position between two batches.
 type State struct {
-	Epoch    int `json:"epoch"`    // epochs begun before this one
-	Item     int `json:"item"`     // items of this epoch's order used
-	Examples int `json:"examples"` // delivered or dropped in all
-	Done     bool `json:"done"`    // enough examples were delivered
+	Epoch    int  `json:"epoch"`    // epochs begun before this one
+	Item     int  `json:"item"`     // items of this epoch's order used
+	Examples int  `json:"examples"` // delivered or dropped in all
+	Done     bool `json:"done"`     // enough examples were delivered
 }
 
 // item is one example to be: a prompt and, for preferences, one of its pairs.
