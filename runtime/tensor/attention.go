@@ -27,10 +27,16 @@ func Attention(args AttentionArgs) *Tensor {
 	a.check()
 	dev := a.Q.X.dev
 	fused, ok := dev.backend.(kernels.Attention)
-	if !ok {
-		return composedAttention(a)
-	}
-	width := a.NumHeads * a.HeadDim
+	return dev.Scope(func() *Tensor {
+		if !ok {
+			return composedAttention(a)
+		}
+		return fusedAttention(fused, a)
+	})
+}
+
+func fusedAttention(fused kernels.Attention, a AttentionArgs) *Tensor {
+	dev, width := a.Q.X.dev, a.NumHeads*a.HeadDim
 	y := Empty(dev, a.Q.X.DType(), a.QueryRows, width)
 	lse := Empty(dev, promote(a.Q.X.DType(), dtype.Float32), a.QueryRows, a.NumHeads)
 	out := HeadView{Row: width, Head: a.HeadDim}
@@ -62,7 +68,7 @@ func (a *AttentionArgs) check() {
 	a.K.check(op, a.KeyRows, a.KVHeads, a.HeadDim)
 	a.V.check(op, a.KeyRows, a.KVHeads, a.HeadDim)
 	requireDevice(op, a.Q.X, a.K.X, a.V.X)
-	if a.KVHeads < 1 || a.NumHeads%a.KVHeads != 0 {
+	if a.NumHeads%a.KVHeads != 0 {
 		fail(op, "query heads in a multiple of key-value heads", "%d and %d", a.NumHeads, a.KVHeads)
 	}
 	seen := make([]bool, a.QueryRows)
@@ -71,6 +77,9 @@ func (a *AttentionArgs) check() {
 		if !inside(s.QueryStart, s.QueryEnd, a.QueryRows) || !inside(s.KeyStart, s.KeyEnd, a.KeyRows) ||
 			!inside(s.PrefixStart, s.PrefixEnd, a.KeyRows) || s.Queries() > int(s.KeyEnd-s.KeyStart) {
 			fail(op, fmt.Sprintf("segments within %d query and %d key rows, with a key for every query", a.QueryRows, a.KeyRows), "%+v", s)
+		}
+		if max(s.KeyStart, s.PrefixStart) < min(s.KeyEnd, s.PrefixEnd) {
+			fail(op, "a prefix apart from the segment's own keys", "%+v", s)
 		}
 		for t := s.QueryStart; t < s.QueryEnd; t++ {
 			if seen[t] {

@@ -9,7 +9,7 @@ import (
 // aligned at the last axis and sizes of 1 are repeated. Of two floating types
 // the wider one is the result's.
 func (x *Tensor) Add(y *Tensor) *Tensor {
-	return binary("add", kernels.Add, x, y, false, func(b *Backward, dy *Tensor) {
+	return binary("add", kernels.Add, x, y, nil, nil, func(b *Backward, dy *Tensor) {
 		giveBroadcast(b, 0, dy)
 		giveBroadcast(b, 1, dy)
 	})
@@ -17,7 +17,7 @@ func (x *Tensor) Add(y *Tensor) *Tensor {
 
 // Sub returns x - y.
 func (x *Tensor) Sub(y *Tensor) *Tensor {
-	return binary("sub", kernels.Sub, x, y, false, func(b *Backward, dy *Tensor) {
+	return binary("sub", kernels.Sub, x, y, nil, nil, func(b *Backward, dy *Tensor) {
 		giveBroadcast(b, 0, dy)
 		if b.Needs(1) {
 			giveBroadcast(b, 1, dy.Neg())
@@ -27,7 +27,7 @@ func (x *Tensor) Sub(y *Tensor) *Tensor {
 
 // Mul returns x · y.
 func (x *Tensor) Mul(y *Tensor) *Tensor {
-	return binary("mul", kernels.Mul, x, y, true, func(b *Backward, dy *Tensor) {
+	return binary("mul", kernels.Mul, x, y, keepFor(x, y), keepFor(y, x), func(b *Backward, dy *Tensor) {
 		if b.Needs(0) {
 			giveBroadcast(b, 0, dy.Mul(b.Saved(1)))
 		}
@@ -39,7 +39,7 @@ func (x *Tensor) Mul(y *Tensor) *Tensor {
 
 // Div returns x / y.
 func (x *Tensor) Div(y *Tensor) *Tensor {
-	return binary("div", kernels.Div, x, y, true, func(b *Backward, dy *Tensor) {
+	return binary("div", kernels.Div, x, y, keepFor(x, y), y, func(b *Backward, dy *Tensor) {
 		x, y := b.Saved(0), b.Saved(1)
 		dx := dy.Div(y)
 		if b.Needs(0) {
@@ -59,7 +59,7 @@ func (x *Tensor) Maximum(y *Tensor) *Tensor { return extremum("maximum", kernels
 func (x *Tensor) Minimum(y *Tensor) *Tensor { return extremum("minimum", kernels.Minimum, x, y) }
 
 func extremum(name string, op kernels.BinaryOp, x, y *Tensor) *Tensor {
-	return binary(name, op, x, y, true, func(b *Backward, dy *Tensor) {
+	return binary(name, op, x, y, x, y, func(b *Backward, dy *Tensor) {
 		x, y := b.Saved(0), b.Saved(1)
 		won, tied := x.Greater(y), x.Equal(y).MulScalar(0.5)
 		if op == kernels.Minimum {
@@ -81,13 +81,11 @@ func (x *Tensor) Greater(y *Tensor) *Tensor { return compute("greater", kernels.
 // Equal returns 1 where x = y, else 0. It has no gradient.
 func (x *Tensor) Equal(y *Tensor) *Tensor { return compute("equal", kernels.Equal, x, y) }
 
-func binary(name string, op kernels.BinaryOp, x, y *Tensor, save bool, backward func(*Backward, *Tensor)) *Tensor {
+// binary computes and records one operation; saved 0 and 1 are what backward
+// reads of x and y.
+func binary(name string, op kernels.BinaryOp, x, y, saveX, saveY *Tensor, backward func(*Backward, *Tensor)) *Tensor {
 	z := compute(name, op, x, y)
-	var saved []*Tensor
-	if save {
-		saved = []*Tensor{x, y}
-	}
-	return record(name, z, []*Tensor{x, y}, saved, backward)
+	return record(name, z, []*Tensor{x, y}, []*Tensor{saveX, saveY}, backward)
 }
 
 // compute runs the kernel over the broadcast shape.
@@ -166,12 +164,20 @@ func giveBroadcast(b *Backward, i int, g *Tensor) {
 		return
 	}
 	want := b.n.inputs[i].shape
-	for len(g.shape) > len(want) {
-		g = g.SumDim(0, false)
+	_, dt := b.slot(i)
+	sum := func(d int, keep bool) { // in the gradient's own type if that is wider
+		_, outer, mid, inner := g.axis("sum", d)
+		s := Empty(g.dev, promote(g.DType(), dt), without(g.shape, d, keep)...)
+		g.dev.backend.Reduce(kernels.Sum, s.Array(), g.Array(), outer, mid, inner)
+		g = s
+	}
+	if extra := len(g.shape) - len(want); extra > 0 { // leading axes, as one
+		g = g.Reshape(append([]int{numel(g.shape[:extra])}, g.shape[extra:]...)...)
+		sum(0, false)
 	}
 	for d := range want {
 		if want[d] == 1 && g.shape[d] != 1 {
-			g = g.SumDim(d, true)
+			sum(d, true)
 		}
 	}
 	b.Give(i, g)

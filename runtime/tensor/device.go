@@ -13,8 +13,8 @@ type Device struct {
 	noGrad   int
 	scopes   []*scope
 	sequence uint64
-	atEnd    []func() // run when the current Backward has finished
-	running  int      // nesting depth of Backward
+	run      *run     // the backward pass in progress
+	atEnd    []func() // to call when the outermost one has finished
 }
 
 // Open returns a new Device on d; threads limits its CPU threads, 0 takes the

@@ -26,15 +26,18 @@ func HeadsOf(x *Tensor, numHeads int) HeadView {
 // on lays the view over a tensor of X's shape: X itself or its gradient.
 func (v HeadView) on(x *Tensor) kernels.Heads {
 	a := x.Array()
-	if a.Len == 0 {
-		return kernels.Heads{Array: a, Row: v.Row, Head: v.Head}
-	}
-	return kernels.Heads{Array: a.Slice(v.Offset, a.Len), Row: v.Row, Head: v.Head}
+	return kernels.Heads{Array: a.Slice(min(v.Offset, a.Len), a.Len), Row: v.Row, Head: v.Head}
 }
 
 // check makes sure that the view stays inside X.
 func (v HeadView) check(op string, rows, heads, dim int) {
 	requireFloat(op, v.X)
+	if rows < 0 || heads < 1 || dim < 1 {
+		fail(op, "0 or more rows of at least one head of one element", "%d rows of %d heads of %d", rows, heads, dim)
+	}
+	if v.Offset < 0 || v.Row < 0 || v.Head < 0 {
+		fail(op, "an offset and strides of 0 or more", "offset %d, strides %d and %d", v.Offset, v.Row, v.Head)
+	}
 	if rows == 0 {
 		return
 	}

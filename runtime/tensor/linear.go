@@ -4,17 +4,25 @@ import (
 	"fmt"
 
 	"dpolab/kernels"
+	"dpolab/kernels/dtype"
 )
 
 // Linear returns x·weightᵀ + bias, torch.nn.Linear: x is [.., in], weight
-// [out, in], bias [out] or nil, the result [.., out].
-func Linear(x, weight, bias *Tensor) *Tensor { return linear("linear", x, weight, bias, true) }
+// [out, in], bias [out] or nil, the result [.., out] in x's type. Products are
+// summed in float32 and rounded once.
+func Linear(x, weight, bias *Tensor) *Tensor {
+	return linear("linear", x, weight, bias, x.DType(), true)
+}
 
 // Conv1D returns x·weight + bias, GPT-2's layer of that name: as Linear, with
 // weight stored [in, out].
-func Conv1D(x, weight, bias *Tensor) *Tensor { return linear("conv1d", x, weight, bias, false) }
+func Conv1D(x, weight, bias *Tensor) *Tensor {
+	return linear("conv1d", x, weight, bias, x.DType(), false)
+}
 
-func linear(name string, x, weight, bias *Tensor, transposed bool) *Tensor {
+func linear(name string, x, weight, bias *Tensor, result dtype.DType, transposed bool) *Tensor {
+	requireFloat(name, x)
+	requireFloat(name+" weight", weight)
 	requireDims(name, weight, 2)
 	requireDevice(name, x, weight, bias)
 	in, out := weight.shape[0], weight.shape[1]
@@ -27,20 +35,21 @@ func linear(name string, x, weight, bias *Tensor, transposed bool) *Tensor {
 	args := kernels.GemmArgs{TransB: transposed, M: numel(x.shape[:len(x.shape)-1]), N: out, K: in,
 		LDA: in, LDB: weight.shape[1], LDC: out, Alpha: 1, Batch: 1}
 	if bias != nil {
+		requireFloat(name+" bias", bias)
 		requireShape(name+" bias", bias, out)
 		args.Bias = bias.Array()
 	}
-	y := Empty(x.dev, x.DType(), append(append([]int(nil), x.shape[:len(x.shape)-1]...), out)...)
+	y := Empty(x.dev, result, append(append([]int(nil), x.shape[:len(x.shape)-1]...), out)...)
 	args.A, args.B, args.C = x.Array(), weight.Array(), y.Array()
 	x.dev.backend.Gemm(&args)
-	rows := args.M
-	return record(name, y, []*Tensor{x, weight, bias}, []*Tensor{x, weight}, func(b *Backward, dy *Tensor) {
+	rows, ldb := args.M, args.LDB
+	return record(name, y, []*Tensor{x, weight, bias}, []*Tensor{keepFor(x, weight), keepFor(weight, x)}, func(b *Backward, dy *Tensor) {
 		be := dy.dev.backend
 		x, w := b.Saved(0), b.Saved(1)
 		if b.Needs(0) { // dx = dy·op(weight)ᵀ
 			dx, fresh := b.Into(0)
 			be.Gemm(&kernels.GemmArgs{TransB: !transposed, M: rows, N: in, K: out,
-				A: dy.Array(), B: w.Array(), C: dx.Array(), LDA: out, LDB: w.shape[1], LDC: in,
+				A: dy.Array(), B: w.Array(), C: dx.Array(), LDA: out, LDB: ldb, LDC: in,
 				Alpha: 1, Beta: betaFor(fresh), Batch: 1})
 		}
 		if b.Needs(1) { // dw = dyᵀ·x, or xᵀ·dy when stored [in, out]
@@ -73,6 +82,8 @@ func betaFor(fresh bool) float64 {
 // MatMul returns the matrix product of [.., m, k] and [.., k, n]. The leading
 // axes must be equal, or absent on the right.
 func (x *Tensor) MatMul(y *Tensor) *Tensor {
+	requireFloat("matmul", x)
+	requireFloat("matmul", y)
 	requireDevice("matmul", x, y)
 	if len(x.shape) < 2 || len(y.shape) < 2 {
 		fail("matmul", "at least two axes each", "%v and %v", x.shape, y.shape)
@@ -83,7 +94,7 @@ func (x *Tensor) MatMul(y *Tensor) *Tensor {
 		if y.shape[0] != k {
 			fail("matmul", fmt.Sprintf("[%d, n] on the right of %v", k, x.shape), "%v", y.shape)
 		}
-		return linear("matmul", x, y, nil, false)
+		return linear("matmul", x, y, nil, promote(x.DType(), y.DType()), false)
 	}
 	if y.shape[yl] != k || !sameShape(x.shape[:xl], y.shape[:yl]) {
 		fail("matmul", "shapes [.., m, k] and [.., k, n]", "%v and %v", x.shape, y.shape)
@@ -92,7 +103,7 @@ func (x *Tensor) MatMul(y *Tensor) *Tensor {
 	z := Empty(x.dev, promote(x.DType(), y.DType()), append(append([]int(nil), x.shape[:xl+1]...), n)...)
 	x.dev.backend.Gemm(&kernels.GemmArgs{M: m, N: n, K: k, A: x.Array(), B: y.Array(), C: z.Array(),
 		LDA: k, LDB: n, LDC: n, Alpha: 1, Batch: batch, StrideA: m * k, StrideB: k * n, StrideC: m * n})
-	return record("matmul", z, []*Tensor{x, y}, []*Tensor{x, y}, func(b *Backward, dz *Tensor) {
+	return record("matmul", z, []*Tensor{x, y}, []*Tensor{keepFor(x, y), keepFor(y, x)}, func(b *Backward, dz *Tensor) {
 		x, y := b.Saved(0), b.Saved(1)
 		if b.Needs(0) {
 			dx, fresh := b.Into(0)

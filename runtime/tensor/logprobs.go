@@ -15,6 +15,7 @@ import (
 func LogProbs(hidden, weight, rows, labels *Tensor) *Tensor {
 	const op = "log_probs"
 	requireFloat(op, hidden)
+	requireFloat(op+" weight", weight)
 	requireDims(op, hidden, 2)
 	requireDims(op, weight, 2)
 	requireShape(op+" weight", weight, weight.shape[0], hidden.shape[1])
@@ -24,9 +25,15 @@ func LogProbs(hidden, weight, rows, labels *Tensor) *Tensor {
 	requireIndex(op, labels)
 	requireDevice(op, hidden, weight, rows, labels)
 	fused, ok := hidden.dev.backend.(kernels.LogProbs)
-	if !ok {
-		return composedLogProbs(hidden, weight, rows, labels)
-	}
+	return hidden.dev.Scope(func() *Tensor {
+		if !ok {
+			return composedLogProbs(hidden, weight, rows, labels)
+		}
+		return fusedLogProbs(fused, hidden, weight, rows, labels)
+	})
+}
+
+func fusedLogProbs(fused kernels.LogProbs, hidden, weight, rows, labels *Tensor) *Tensor {
 	r := rows.shape[0]
 	wide := promote(hidden.DType(), dtype.Float32)
 	y, lse := Empty(hidden.dev, wide, r), Empty(hidden.dev, wide, r)
@@ -40,7 +47,7 @@ func LogProbs(hidden, weight, rows, labels *Tensor) *Tensor {
 	}
 	args := lower(hidden, weight, rows, labels, y, lse)
 	fused.LogProb(&args)
-	return record(op, y, []*Tensor{hidden, weight}, []*Tensor{hidden, weight, rows, labels, lse}, func(b *Backward, dy *Tensor) {
+	return record("log_probs", y, []*Tensor{hidden, weight}, []*Tensor{hidden, weight, rows, labels, lse}, func(b *Backward, dy *Tensor) {
 		g := kernels.LogProbGradArgs{LogProbArgs: lower(b.Saved(0), b.Saved(1), b.Saved(2), b.Saved(3), nil, b.Saved(4)), DOut: dy.Array()}
 		if b.Needs(0) {
 			g.DHidden = b.Zeroed(0).Array()

@@ -5,14 +5,18 @@ import (
 	"dpolab/kernels/dtype"
 )
 
-// LayerNorm normalises the last axis to mean 0 and variance 1 and applies
-// weight and bias, both [D]; bias may be nil. Statistics are float32.
+// LayerNorm normalises the last axis of x [.., D] to mean 0 and variance 1 and
+// applies weight and bias, both [D]; bias may be nil. Statistics are float32.
 func LayerNorm(x, weight, bias *Tensor, eps float64) *Tensor {
 	rows, cols := normShape("layer_norm", x, weight, bias)
 	fused, ok := x.dev.backend.(kernels.Norms)
 	if !ok {
-		return composedNorm(x, weight, bias, eps, true)
+		return x.dev.Scope(func() *Tensor { return composedNorm(x, weight, bias, eps, true) })
 	}
+	return x.dev.Scope(func() *Tensor { return fusedLayerNorm(fused, x, weight, bias, rows, cols, eps) })
+}
+
+func fusedLayerNorm(fused kernels.Norms, x, weight, bias *Tensor, rows, cols int, eps float64) *Tensor {
 	stats := promote(x.DType(), dtype.Float32)
 	mean, rstd := Empty(x.dev, stats, rows), Empty(x.dev, stats, rows)
 	y := Empty(x.dev, x.DType(), x.shape...)
@@ -32,14 +36,18 @@ func LayerNorm(x, weight, bias *Tensor, eps float64) *Tensor {
 	})
 }
 
-// RMSNorm divides the last axis by its root mean square and multiplies by
-// weight [D] (arXiv 1910.07467). Statistics are float32.
+// RMSNorm divides the last axis of x [.., D] by its root mean square and
+// multiplies by weight [D] (arXiv 1910.07467). Statistics are float32.
 func RMSNorm(x, weight *Tensor, eps float64) *Tensor {
 	rows, cols := normShape("rms_norm", x, weight, nil)
 	fused, ok := x.dev.backend.(kernels.Norms)
 	if !ok {
-		return composedNorm(x, weight, nil, eps, false)
+		return x.dev.Scope(func() *Tensor { return composedNorm(x, weight, nil, eps, false) })
 	}
+	return x.dev.Scope(func() *Tensor { return fusedRMSNorm(fused, x, weight, rows, cols, eps) })
+}
+
+func fusedRMSNorm(fused kernels.Norms, x, weight *Tensor, rows, cols int, eps float64) *Tensor {
 	rstd := Empty(x.dev, promote(x.DType(), dtype.Float32), rows)
 	y := Empty(x.dev, x.DType(), x.shape...)
 	fused.RMSNorm(y.Array(), rstd.Array(), x.Array(), weight.Array(), rows, cols, eps)
@@ -62,8 +70,10 @@ func normShape(op string, x, weight, bias *Tensor) (rows, cols int) {
 		fail(op, "at least one axis", "a scalar")
 	}
 	cols = x.shape[len(x.shape)-1]
+	requireFloat(op+" weight", weight)
 	requireShape(op+" weight", weight, cols)
 	if bias != nil {
+		requireFloat(op+" bias", bias)
 		requireShape(op+" bias", bias, cols)
 	}
 	return numel(x.shape[:len(x.shape)-1]), cols

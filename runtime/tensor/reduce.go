@@ -37,7 +37,9 @@ func (x *Tensor) Sum() *Tensor {
 }
 
 // Mean returns the mean of all elements, a scalar.
-func (x *Tensor) Mean() *Tensor { return x.Sum().MulScalar(1 / float64(x.Len())) }
+func (x *Tensor) Mean() *Tensor {
+	return x.dev.Scope(func() *Tensor { return x.Sum().MulScalar(1 / float64(x.Len())) })
+}
 
 // SumDim sums along axis d, which disappears unless keep is set.
 func (x *Tensor) SumDim(d int, keep bool) *Tensor {
@@ -54,7 +56,7 @@ func (x *Tensor) SumDim(d int, keep bool) *Tensor {
 // MeanDim averages along axis d.
 func (x *Tensor) MeanDim(d int, keep bool) *Tensor {
 	at, _, mid, _ := x.axis("mean", d)
-	return x.SumDim(at, keep).MulScalar(1 / float64(mid))
+	return x.dev.Scope(func() *Tensor { return x.SumDim(at, keep).MulScalar(1 / float64(mid)) })
 }
 
 // MaxDim returns the largest element along axis d. Where several are largest
@@ -91,7 +93,9 @@ func softmax(name string, x *Tensor, d int, log bool) *Tensor {
 	at, _, cols, inner := x.axis(name, d)
 	if inner != 1 { // bring the axis to the end and back
 		last := len(x.shape) - 1
-		return softmax(name, x.Transpose(at, last), last, log).Transpose(at, last)
+		return x.dev.Scope(func() *Tensor {
+			return softmax(name, x.Transpose(at, last), last, log).Transpose(at, last)
+		})
 	}
 	y := Empty(x.dev, x.DType(), x.shape...)
 	rows := 0

@@ -9,27 +9,34 @@ import "dpolab/kernels"
 func Rotary(x HeadView, rows, numHeads, headDim, dim int, cos, sin, positions *Tensor) *Tensor {
 	x.check("rotary", rows, numHeads, headDim)
 	requireDevice("rotary", x.X, cos, sin, positions)
+	requireFloat("rotary cos", cos)
+	requireFloat("rotary sin", sin)
 	requireIndex("rotary", positions)
 	requireShape("rotary positions", positions, rows)
-	if dim%2 != 0 || dim > headDim {
+	if dim < 0 || dim%2 != 0 || dim > headDim {
 		fail("rotary", "an even number of dimensions within the head", "%d of %d", dim, headDim)
 	}
 	requireShape("rotary cos", cos, cos.Dim(0), dim/2)
 	requireShape("rotary sin", sin, cos.shape...)
 	fused, ok := x.X.dev.backend.(kernels.Rotary)
 	if !ok {
-		return composedRotary(x.gather(rows, numHeads, headDim), dim, cos, sin, positions)
+		return x.X.dev.Scope(func() *Tensor {
+			return composedRotary(x.gather(rows, numHeads, headDim), dim, cos, sin, positions)
+		})
 	}
 	args := func(cos, sin, positions *Tensor) *kernels.RotaryArgs {
 		return &kernels.RotaryArgs{Rows: rows, NumHeads: numHeads, HeadDim: headDim, Dim: dim,
 			Cos: cos.Array(), Sin: sin.Array(), Positions: positions.Array()}
 	}
-	y := Empty(x.X.dev, x.X.DType(), rows, numHeads, headDim)
 	out := HeadView{Row: numHeads * headDim, Head: headDim}
-	fused.Rotary(out.on(y), x.on(x.X), args(cos, sin, positions))
-	return record("rotary", y, []*Tensor{x.X}, []*Tensor{cos, sin, positions}, func(b *Backward, dy *Tensor) {
-		dx := b.Zeroed(0)
-		fused.RotaryGrad(x.on(dx), out.on(dy), args(b.Saved(0), b.Saved(1), b.Saved(2)))
+	// The scope frees the result if a position is outside the tables.
+	return x.X.dev.Scope(func() *Tensor {
+		y := Empty(x.X.dev, x.X.DType(), rows, numHeads, headDim)
+		fused.Rotary(out.on(y), x.on(x.X), args(cos, sin, positions))
+		return record("rotary", y, []*Tensor{x.X}, []*Tensor{cos, sin, positions}, func(b *Backward, dy *Tensor) {
+			dx := b.Zeroed(0)
+			fused.RotaryGrad(x.on(dx), out.on(dy), args(b.Saved(0), b.Saved(1), b.Saved(2)))
+		})
 	})
 }
 

@@ -20,16 +20,18 @@ func (d *Device) Scope(fn func() *Tensor) *Tensor {
 		// On a panic result is nil and everything made here is released.
 		inner := d.scopes[depth:]
 		d.scopes = d.scopes[:depth]
+		made := false // here, so that it moves out; a tensor from outside stays where it is
 		for _, s := range inner {
 			for _, t := range s.tensors {
-				if t != result {
-					t.scoped = false
-					t.Release()
+				t.scoped = false
+				if t == result {
+					made = true
+					continue
 				}
+				t.Release()
 			}
 		}
-		if result != nil && result.scoped {
-			result.scoped = false
+		if made {
 			d.adopt(result)
 		}
 	}()
@@ -55,10 +57,10 @@ func (t *Tensor) Keep() *Tensor {
 	t.scoped = false
 	for i := len(t.dev.scopes) - 1; i >= 0; i-- {
 		s := t.dev.scopes[i]
-		for j, u := range s.tensors {
-			if u == t {
-				last := len(s.tensors) - 1
-				s.tensors[j] = s.tensors[last]
+		last := len(s.tensors) - 1
+		for j := last; j >= 0; j-- { // what leaves a scope early mostly came late
+			if s.tensors[j] == t {
+				s.tensors[j], s.tensors[last] = s.tensors[last], nil
 				s.tensors = s.tensors[:last]
 				return t
 			}
@@ -70,7 +72,7 @@ func (t *Tensor) Keep() *Tensor {
 // Release gives up the handle: the memory goes when no view and no graph node
 // holds it. Releasing twice does nothing; using a released tensor panics.
 func (t *Tensor) Release() {
-	if t.storage == nil || t.dead {
+	if t.dead {
 		return
 	}
 	t.Keep()
@@ -80,6 +82,10 @@ func (t *Tensor) Release() {
 		t.node = nil
 	}
 	t.storage.release()
+	t.dropGrad()
+}
+
+func (t *Tensor) dropGrad() {
 	if t.grad != nil {
 		t.grad.Release()
 		t.grad = nil

@@ -73,8 +73,8 @@ func (x *Tensor) Permute(perm ...int) *Tensor {
 	})
 }
 
-// Narrow returns elements [start, start+length) along axis d: a view when d is
-// 0, else a copy.
+// Narrow returns elements [start, start+length) along axis d: a view where
+// they lie together in memory, as along axis 0, else a copy.
 func (x *Tensor) Narrow(d, start, length int) *Tensor {
 	d, outer, mid, inner := x.axis("narrow", d)
 	if start < 0 || length < 0 || start+length > mid {
@@ -91,21 +91,36 @@ func (x *Tensor) Narrow(d, start, length int) *Tensor {
 			[]int{outer, length * inner}, []int{length * inner, 1}, []int{mid * inner, 1})
 	}
 	return record("narrow", y, []*Tensor{x}, nil, func(b *Backward, dy *Tensor) {
-		e := b.n.inputs[0]
-		dx := Zeros(dy.dev, e.dtype, e.shape...)
-		src := dy.To(e.dtype)
-		dy.dev.backend.CopyStrided(dx.Array().Slice(start*inner, dx.Len()), src.Array(),
+		be := dy.dev.backend
+		if outer == 1 {
+			dx := b.Zeroed(0)
+			be.AddScaled(dx.Array().Slice(start*inner, (start+length)*inner), 1, dy.Array())
+			return
+		}
+		dx, fresh := b.Into(0)
+		whole := dx
+		if !fresh {
+			whole = Empty(dy.dev, dx.DType(), dx.shape...)
+		}
+		be.Fill(whole.Array(), 0)
+		be.CopyStrided(whole.Array().Slice(start*inner, whole.Len()), dy.To(whole.DType()).Array(),
 			[]int{outer, length * inner}, []int{mid * inner, 1}, []int{length * inner, 1})
-		b.Give(0, dx)
+		if !fresh {
+			be.AddScaled(dx.Array(), 1, whole.Array())
+		}
 	})
 }
 
-// Index returns entry i along axis 0, which disappears.
+// Index returns entry i along axis 0, which disappears; negative i counts from
+// the end.
 func (x *Tensor) Index(i int) *Tensor {
 	if len(x.shape) == 0 {
 		fail("index", "at least one axis", "a scalar")
 	}
-	return x.Narrow(0, i, 1).Reshape(x.shape[1:]...)
+	if i < 0 {
+		i += x.shape[0]
+	}
+	return x.dev.Scope(func() *Tensor { return x.Narrow(0, i, 1).Reshape(x.shape[1:]...) })
 }
 
 // Cat joins tensors of one type along axis d, in which alone they may differ.
@@ -151,18 +166,29 @@ func Cat(d int, xs []*Tensor) *Tensor {
 
 // Stack joins tensors of one shape along a new axis d.
 func Stack(d int, xs []*Tensor) *Tensor {
-	lifted := make([]*Tensor, len(xs))
-	for i, x := range xs {
-		if d < 0 || d > len(x.shape) {
-			fail("stack", fmt.Sprintf("an axis from 0 to %d", len(x.shape)), "%d", d)
-		}
-		shape := append(append(append([]int(nil), x.shape[:d]...), 1), x.shape[d:]...)
-		lifted[i] = x.Reshape(shape...)
+	if len(xs) == 0 {
+		fail("stack", "at least one tensor", "none")
 	}
-	return Cat(d, lifted)
+	first := xs[0]
+	if d < 0 {
+		d += len(first.shape) + 1
+	}
+	if d < 0 || d > len(first.shape) {
+		fail("stack", fmt.Sprintf("an axis from 0 to %d", len(first.shape)), "%d", d)
+	}
+	return first.dev.Scope(func() *Tensor {
+		lifted := make([]*Tensor, len(xs))
+		for i, x := range xs {
+			requireShape("stack", x, first.shape...)
+			shape := append(append(append([]int(nil), x.shape[:d]...), 1), x.shape[d:]...)
+			lifted[i] = x.Reshape(shape...)
+		}
+		return Cat(d, lifted)
+	})
 }
 
-// To returns x converted to another floating type; x itself if it has it.
+// To returns x converted to another type; x itself if it has it. Gradients
+// pass between floating types.
 func (x *Tensor) To(dt dtype.DType) *Tensor {
 	if x.DType() == dt {
 		return x

@@ -18,11 +18,10 @@ type storage struct {
 	len     int // elements
 	refs    int
 	version int // counts in-place writes, so that backward can tell a saved tensor changed
-	owned   bool
 }
 
 func newStorage(dev *Device, dt dtype.DType, n int) *storage {
-	s := &storage{dev: dev, dtype: dt, len: n, refs: 1, owned: true}
+	s := &storage{dev: dev, dtype: dt, len: n, refs: 1}
 	s.allocate()
 	return s
 }
@@ -37,7 +36,7 @@ func (s *storage) allocate() {
 }
 
 func (s *storage) free() {
-	if s.ptr != nil && s.owned {
+	if s.ptr != nil {
 		s.dev.backend.Free(s.ptr)
 	}
 	s.ptr = nil

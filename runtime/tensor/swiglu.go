@@ -5,11 +5,12 @@ import "dpolab/kernels"
 // SwiGLU returns silu(gate)·up, elementwise (arXiv 2002.05202).
 func SwiGLU(gate, up *Tensor) *Tensor {
 	requireFloat("swiglu", gate)
+	requireFloat("swiglu up", up)
 	requireDevice("swiglu", gate, up)
 	requireShape("swiglu up", up, gate.shape...)
 	fused, ok := gate.dev.backend.(kernels.Gated)
 	if !ok {
-		return gate.SiLU().Mul(up)
+		return gate.dev.Scope(func() *Tensor { return gate.SiLU().Mul(up) })
 	}
 	y := Empty(gate.dev, gate.DType(), gate.shape...)
 	fused.SwiGLU(y.Array(), gate.Array(), up.Array())

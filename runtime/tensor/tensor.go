@@ -26,8 +26,14 @@ type Tensor struct {
 	dead   bool // released
 }
 
+// bare returns a handle that no scope lists; it takes over a reference to s.
+func bare(dev *Device, s *storage, offset int, shape []int) *Tensor {
+	return &Tensor{dev: dev, storage: s, offset: offset, shape: shape}
+}
+
+// newTensor is bare for a handle that callers see.
 func newTensor(dev *Device, s *storage, offset int, shape []int) *Tensor {
-	t := &Tensor{dev: dev, storage: s, offset: offset, shape: shape}
+	t := bare(dev, s, offset, shape)
 	dev.adopt(t)
 	return t
 }
@@ -47,7 +53,8 @@ func Full(dev *Device, dt dtype.DType, value float64, shape ...int) *Tensor {
 	return t
 }
 
-// FromFloat32 returns a float32 tensor with a copy of values.
+// FromFloat32 returns a float32 tensor with a copy of values; without a shape
+// it has one axis.
 func FromFloat32(dev *Device, values []float32, shape ...int) *Tensor {
 	return upload(dev, dtype.Float32, bytesOf(values), len(values), shape)
 }
@@ -141,6 +148,15 @@ func (t *Tensor) view(offset int, shape []int) *Tensor {
 	return newTensor(t.dev, t.storage, offset, shape)
 }
 
+// alias is Detach for the graph's own use: no scope lists it.
+func (t *Tensor) alias() *Tensor {
+	if t.dead {
+		fail("access", "a live tensor", "one of shape %v that was released", t.shape)
+	}
+	t.storage.retain()
+	return bare(t.dev, t.storage, t.offset, t.shape)
+}
+
 // Detach returns a handle on the same memory that is not part of any graph.
 func (t *Tensor) Detach() *Tensor { return t.view(t.offset, t.shape) }
 
@@ -167,8 +183,14 @@ func (t *Tensor) Float32s() []float32 {
 // Float64s returns the elements converted to float64, in host memory.
 func (t *Tensor) Float64s() []float64 {
 	out := make([]float64, t.Len())
-	if t.DType() == dtype.Float64 {
-		t.dev.backend.Download(bytesOf(out), t.Array().Data)
+	switch t.DType() {
+	case dtype.Float64:
+		t.download(dtype.Float64, bytesOf(out))
+		return out
+	case dtype.Int32:
+		for i, v := range t.Int32s() {
+			out[i] = float64(v)
+		}
 		return out
 	}
 	for i, v := range t.Float32s() {
@@ -177,7 +199,7 @@ func (t *Tensor) Float64s() []float64 {
 	return out
 }
 
-// Int32s returns the elements of an int32 tensor in host memory.
+// Int32s returns the elements converted to int32, in host memory.
 func (t *Tensor) Int32s() []int32 {
 	out := make([]int32, t.Len())
 	t.download(dtype.Int32, bytesOf(out))
@@ -195,15 +217,14 @@ func (t *Tensor) Item() float64 {
 // download copies the elements to dst, converting them to dt on the device
 // first if need be.
 func (t *Tensor) download(dt dtype.DType, dst []byte) {
-	src := t
-	if t.DType() != dt {
-		s := newStorage(t.dev, dt, t.Len())
-		defer s.release()
-		t.dev.backend.Copy(s.array(0, s.len), t.Array())
-		t.dev.backend.Download(dst, s.ptr)
+	if t.DType() == dt {
+		t.dev.backend.Download(dst, t.Array().Data)
 		return
 	}
-	t.dev.backend.Download(dst, src.Array().Data)
+	s := newStorage(t.dev, dt, t.Len())
+	defer s.release()
+	t.dev.backend.Copy(s.array(0, s.len), t.Array())
+	t.dev.backend.Download(dst, s.ptr)
 }
 
 // String shows shape, type, device and up to eight elements.
@@ -213,13 +234,15 @@ func (t *Tensor) String() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "tensor(%v %s %s", t.shape, t.DType(), t.dev)
-	values := t.Float64s()
-	for i, v := range values {
-		if i == 8 {
-			b.WriteString(" …")
-			break
-		}
+	const shown = 8
+	t.storage.retain()
+	first := bare(t.dev, t.storage, t.offset, []int{min(shown, t.Len())})
+	defer first.Release()
+	for _, v := range first.Float64s() {
 		fmt.Fprintf(&b, " %.5g", v)
+	}
+	if t.Len() > shown {
+		b.WriteString(" …")
 	}
 	b.WriteString(")")
 	return b.String()
