@@ -89,5 +89,14 @@ func (f *Model) ParameterBytes() int {
 	return n
 }
 
+// ShardBytes is what this rank's part of the master copy takes.
+func (f *Model) ShardBytes() int {
+	n := 0
+	for _, g := range f.Groups() {
+		n += g.ShardBytes
+	}
+	return n
+}
+
 // MemoryStats are the figures of this rank's allocator.
 func (f *Model) MemoryStats() kernels.MemoryStats { return f.dev.MemoryStats() }

@@ -131,9 +131,15 @@ func (t *Trainer) Updates() int  { return t.updates }
 // History returns the records so far.
 func (t *Trainer) History() *History { return &t.history }
 
+// SetProgress replaces the function that is told of every step.
+func (t *Trainer) SetProgress(fn func(done, total int, m Metrics)) { t.events.Progress = fn }
+
 // Policy and Sharded return a rank's model, for code run on that rank.
 func (t *Trainer) Policy(rank int) models.CausalLM { return t.replicas[rank].policy }
 func (t *Trainer) Sharded(rank int) *fsdp.Model    { return t.replicas[rank].sharded }
+
+// MixedPrecision returns the policy's precision.
+func (t *Trainer) MixedPrecision() fsdp.MixedPrecision { return t.settings.Sharding.MixedPrecision }
 
 // Reference returns a rank's reference model, loading it on all ranks if need
 // be; it must be called from outside World.Run.
@@ -234,7 +240,7 @@ func (t *Trainer) evaluateAndSave(ctx context.Context) error {
 // Step trains on one batch and returns its metrics. After an error the model
 // is as it was before the step.
 func (t *Trainer) Step(batch []data.Example) (Metrics, error) {
-	start := time.Now()
+	start, tokens := time.Now(), t.Tokens()
 	all := collector{}
 	accumulation := t.settings.GradientAccumulationSteps
 	for i := range accumulation {
@@ -256,7 +262,9 @@ func (t *Trainer) Step(batch []data.Example) (Metrics, error) {
 	t.examples += len(batch)
 	m := all.means()
 	m["grad_norm"] = norm
-	m["examples_per_second"] = float64(len(batch)) / time.Since(start).Seconds()
+	seconds := time.Since(start).Seconds()
+	m["examples_per_second"], m["step_seconds"] = float64(len(batch))/seconds, seconds
+	m["tokens"] = float64(t.Tokens() - tokens) // packed, through policy and reference
 	m["counters/examples"], m["counters/updates"] = float64(t.examples), float64(t.updates)
 	t.record("train", m)
 	t.logStep(m)
