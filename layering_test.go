@@ -37,8 +37,8 @@ var layers = []string{
 	"runtime/generate",
 	"runtime/train",
 	"runtime/config",
-	"demo",
-	"bench",
+	"runtime/demo",
+	"runtime/real",
 	"",
 }
 
