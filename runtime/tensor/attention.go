@@ -98,11 +98,15 @@ func composedAttention(a AttentionArgs) *Tensor {
 	v := a.V.gather(a.KeyRows, a.KVHeads, a.HeadDim)
 	segments := append([]kernels.Segment(nil), a.Segments...)
 	sort.Slice(segments, func(i, j int) bool { return segments[i].QueryStart < segments[j].QueryStart })
+	width := a.NumHeads * a.HeadDim
 	var parts []*Tensor
+	for _, x := range []*Tensor{q, k, v} { // no rows, but the graph goes on without segments too
+		parts = append(parts, x.Narrow(0, 0, 0).Reshape(0, width).To(q.DType()))
+	}
 	at := 0
 	zeros := func(n int) {
 		if n > 0 {
-			parts = append(parts, Zeros(q.dev, q.DType(), n, a.NumHeads*a.HeadDim))
+			parts = append(parts, Zeros(q.dev, q.DType(), n, width))
 		}
 	}
 	for _, s := range segments {
@@ -114,9 +118,6 @@ func composedAttention(a AttentionArgs) *Tensor {
 		at = int(s.QueryEnd)
 	}
 	zeros(a.QueryRows - at)
-	if len(parts) == 0 {
-		return Zeros(q.dev, q.DType(), 0, a.NumHeads*a.HeadDim)
-	}
 	return Cat(0, parts)
 }
 

@@ -55,8 +55,8 @@
 // # Types
 //
 // Results keep the type of the (first) operand. Elementwise operations on two
-// types give the wider one, float32 for bfloat16 with float16. Sums, means of
-// squares, softmax and products are computed in float32 or wider and rounded
+// types give the wider one, float32 for bfloat16 with float16. Sums,
+// norms, softmax and products are computed in float32 or wider and rounded
 // once. Log-probabilities and sums over segments are float32.
 //
 // # Fused operations

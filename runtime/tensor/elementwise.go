@@ -87,7 +87,12 @@ func affine(name string, x *Tensor, mul, add float64) *Tensor {
 	})
 }
 
+// requireFloat checks an operand's type, and that its memory is there, before
+// anything is allocated for the result.
 func requireFloat(op string, x *Tensor) {
+	if x.dead || x.storage.ptr == nil {
+		fail(op, "a tensor with memory", "one of shape %v that was released or discarded", x.shape)
+	}
 	if !x.DType().IsFloat() {
 		fail(op, "a floating type", "%s", x.DType())
 	}
@@ -95,9 +100,13 @@ func requireFloat(op string, x *Tensor) {
 
 func requireDevice(op string, x *Tensor, others ...*Tensor) {
 	for _, y := range others {
-		if y != nil && y.dev != x.dev {
-			fail(op, "operands on one device", "%s and %s", x.dev, y.dev)
+		if y == nil || y.dev == x.dev {
+			continue
 		}
+		if x.dev.String() == y.dev.String() {
+			fail(op, "operands on one device", "two instances of %s", x.dev)
+		}
+		fail(op, "operands on one device", "%s and %s", x.dev, y.dev)
 	}
 }
 

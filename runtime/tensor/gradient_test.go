@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"dpolab/kernels"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
 	"dpolab/kernels/ref"
@@ -18,169 +17,72 @@ import (
 	"dpolab/runtime/tensor/gradcheck"
 )
 
-// required hides a backend's fused kernels, so that operations take the
-// documented composition.
-type required struct{ kernels.Backend }
-
-func refDevice() *tensor.Device { return tensor.OpenOn(ref.New(device.Device{Type: device.Ref})) }
-
-// values returns n smooth, distinct numbers in [-1.5, 1.5], none near 0.
-func values(n int, seed float64) []float64 {
-	out := make([]float64, n)
-	for i := range out {
-		v := 1.5 * math.Sin(float64(i)*1.7+seed)
-		out[i] = v + math.Copysign(0.05, v)
+func inputs(dev *tensor.Device, c gradientCase) []*T {
+	var in []*T
+	for i, s := range c.shapes {
+		in = append(in, input(dev, float64(2*i+1), s...))
 	}
-	return out
+	return in
 }
 
-func input(dev *tensor.Device, seed float64, shape ...int) *tensor.Tensor {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return tensor.FromFloat64(dev, values(n, seed), shape...)
-}
-
-type T = tensor.Tensor
-
-// gradientCase differentiates one expression; ops names the recorded
-// operations it covers.
-type gradientCase struct {
-	ops    string
-	shapes [][]int
-	fn     func(in []*T) *T
-}
-
-func unaryCase(op string, fn func(x *T) *T) gradientCase {
-	return gradientCase{op, [][]int{{2, 5}}, func(in []*T) *T { return fn(in[0]) }}
-}
-
-func ids(t *T, v ...int32) *T { return tensor.FromInt32(t.Device(), v) }
-
-var pair = []kernels.Segment{kernels.Causal(0, 3), kernels.After(0, 3, 3, 5), kernels.After(0, 3, 5, 8)}
-
-func gradientCases() []gradientCase {
-	return []gradientCase{
-		unaryCase("neg", (*T).Neg), unaryCase("exp", (*T).Exp), unaryCase("square", (*T).Square),
-		unaryCase("abs", (*T).Abs), unaryCase("reciprocal", (*T).Reciprocal), unaryCase("relu", (*T).ReLU),
-		unaryCase("sigmoid", (*T).Sigmoid), unaryCase("logsigmoid", (*T).LogSigmoid), unaryCase("softplus", (*T).Softplus),
-		unaryCase("tanh", (*T).Tanh), unaryCase("silu", (*T).SiLU), unaryCase("gelu", (*T).GELU),
-		unaryCase("gelu_tanh", (*T).GELUTanh),
-		unaryCase("log", func(x *T) *T { return x.Square().AddScalar(1).Log() }),
-		unaryCase("sqrt", func(x *T) *T { return x.Square().AddScalar(1).Sqrt() }),
-		unaryCase("add_scalar mul_scalar", func(x *T) *T { return x.MulScalar(-3).AddScalar(2).Square() }),
-		{"add", [][]int{{2, 3}, {3}}, func(in []*T) *T { return in[0].Add(in[1]).Square() }},
-		{"sub", [][]int{{3, 1}, {1, 4}}, func(in []*T) *T { return in[0].Sub(in[1]).Square() }},
-		{"mul", [][]int{{2, 3}, {2, 1}}, func(in []*T) *T { return in[0].Mul(in[1]) }},
-		{"div", [][]int{{2, 3}, {2, 3}}, func(in []*T) *T { return in[0].Div(in[1]) }},
-		{"maximum", [][]int{{2, 3}, {3}}, func(in []*T) *T { return in[0].Maximum(in[1]) }},
-		{"minimum", [][]int{{2, 3}, {2, 3}}, func(in []*T) *T { return in[0].Minimum(in[1]) }},
-		{"mul", [][]int{{4}}, func(in []*T) *T { return in[0].Mul(in[0]).Add(in[0]) }},
-		{"sum", [][]int{{2, 3}}, func(in []*T) *T { return in[0].Square().Sum() }},
-		{"sum_dim", [][]int{{2, 3, 2}}, func(in []*T) *T { return in[0].Square().SumDim(1, false).Square() }},
-		{"sum_dim", [][]int{{2, 3, 2}}, func(in []*T) *T { return in[0].MeanDim(-1, true).Square() }},
-		{"max_dim", [][]int{{3, 4}}, func(in []*T) *T { return in[0].MaxDim(1, false).Square() }},
-		{"softmax", [][]int{{3, 4}}, func(in []*T) *T { return in[0].Softmax(-1) }},
-		{"log_softmax", [][]int{{3, 4}}, func(in []*T) *T { return in[0].LogSoftmax(0) }},
-		{"segment_sum", [][]int{{6}}, func(in []*T) *T {
-			return tensor.SegmentSum(in[0], []int32{0, 2, 2, 6}).Square()
-		}},
-		{"reshape", [][]int{{2, 6}}, func(in []*T) *T { return in[0].Reshape(3, -1).Square() }},
-		{"permute", [][]int{{2, 3, 4}}, func(in []*T) *T { return in[0].Permute(2, 0, 1).Square() }},
-		{"narrow", [][]int{{4, 5}}, func(in []*T) *T { return in[0].Narrow(1, 1, 3).Mul(in[0].Narrow(1, 2, 3)) }},
-		{"narrow", [][]int{{4, 5}}, func(in []*T) *T { return in[0].Index(2).Square() }},
-		{"cat", [][]int{{2, 3}, {2, 2}}, func(in []*T) *T { return tensor.Cat(1, in).Square() }},
-		{"cat", [][]int{{2, 3}, {2, 3}}, func(in []*T) *T { return tensor.Stack(1, in).Square() }},
-		{"clone", [][]int{{3}}, func(in []*T) *T { return in[0].Clone().Square() }},
-		{"hook", [][]int{{3}}, func(in []*T) *T { return tensor.Hook(in[0], func() {}).Square() }},
-		{"checkpoint", [][]int{{3}}, func(in []*T) *T {
-			return tensor.Checkpoint(in[0], func(x *T) *T { return x.Tanh().Square() })
-		}},
-		{"linear", [][]int{{3, 4}, {2, 4}, {2}}, func(in []*T) *T { return tensor.Linear(in[0], in[1], in[2]).Square() }},
-		{"conv1d", [][]int{{3, 4}, {4, 2}, {2}}, func(in []*T) *T { return tensor.Conv1D(in[0], in[1], in[2]).Square() }},
-		{"matmul", [][]int{{2, 3, 4}, {2, 4, 2}}, func(in []*T) *T { return in[0].MatMul(in[1]).Square() }},
-		{"matmul", [][]int{{2, 3, 4}, {4, 2}}, func(in []*T) *T { return in[0].MatMul(in[1]).Square() }},
-		{"embedding", [][]int{{5, 3}}, func(in []*T) *T {
-			return tensor.Embedding(in[0], ids(in[0], 4, 0, 4)).Square()
-		}},
-		{"gather", [][]int{{5, 3}}, func(in []*T) *T { return tensor.Gather(in[0], ids(in[0], 1, 1)).Square() }},
-		{"layer_norm", [][]int{{3, 5}, {5}, {5}}, func(in []*T) *T {
-			return tensor.LayerNorm(in[0], in[1], in[2], 1e-5).Square()
-		}},
-		{"rms_norm", [][]int{{3, 5}, {5}}, func(in []*T) *T { return tensor.RMSNorm(in[0], in[1], 1e-6).Square() }},
-		{"swiglu", [][]int{{3, 4}, {3, 4}}, func(in []*T) *T { return tensor.SwiGLU(in[0], in[1]) }},
-		{"heads rotary", [][]int{{4, 12}}, func(in []*T) *T {
-			cos, sin := input(in[0].Device(), 3, 9, 2), input(in[0].Device(), 4, 9, 2)
-			v := tensor.HeadView{X: in[0], Offset: 1, Row: 12, Head: 5}
-			return tensor.Rotary(v, 4, 2, 5, 4, cos, sin, ids(in[0], 8, 0, 3, 3)).Square()
-		}},
-		{"attention", [][]int{{8, 12}, {8, 6}, {8, 6}}, func(in []*T) *T {
-			return tensor.Attention(tensor.AttentionArgs{Q: tensor.HeadsOf(in[0], 4), K: tensor.HeadsOf(in[1], 2), V: tensor.HeadsOf(in[2], 2),
-				QueryRows: 8, KeyRows: 8, NumHeads: 4, KVHeads: 2, HeadDim: 3, Scale: 0.7, Segments: pair})
-		}},
-		{"attention", [][]int{{8, 18}}, func(in []*T) *T { // fused and interleaved per head
-			v := func(i int) tensor.HeadView {
-				return tensor.HeadView{X: in[0], Offset: 3 * i, Row: 18, Head: 9}
-			}
-			return tensor.Attention(tensor.AttentionArgs{Q: v(0), K: v(1), V: v(2), QueryRows: 8, KeyRows: 8,
-				NumHeads: 2, KVHeads: 2, HeadDim: 3, Scale: 0.5, Segments: pair[:2]})
-		}},
-		{"log_probs", [][]int{{4, 3}, {7, 3}}, func(in []*T) *T {
-			return tensor.LogProbs(in[0], in[1], ids(in[0], 2, 0, 2), ids(in[0], 6, 0, 3))
-		}},
-	}
-}
-
-func TestGradients(t *testing.T) {
+// checkedOps runs every gradient check and returns the operations that the
+// checked graphs recorded.
+func checkedOps(t *testing.T) map[string]bool {
+	checked := map[string]bool{}
 	for _, composed := range []bool{false, true} {
 		dev := refDevice()
 		if composed {
 			dev = tensor.OpenOn(required{ref.New(device.Device{Type: device.Ref})})
 		}
+		note := func(fn func(in []*T) *T) func(in []*T) *T {
+			return func(in []*T) *T {
+				y := fn(in)
+				for op := range tensor.RecordedOps(y) {
+					checked[op] = true
+				}
+				return y
+			}
+		}
 		for _, c := range gradientCases() {
-			var in []*T
-			for i, s := range c.shapes {
-				in = append(in, input(dev, float64(2*i+1), s...))
+			if err := gradcheck.Check(note(c.fn), inputs(dev, c), gradcheck.DefaultOptions()); err != nil {
+				t.Errorf("%s (composed %v): %v", c.name, composed, err)
 			}
-			if err := gradcheck.Check(c.fn, in, gradcheck.DefaultOptions()); err != nil {
-				t.Errorf("%s (composed %v): %v", c.ops, composed, err)
-			}
+		}
+		// A conversion rounds, so it is checked with a step that survives that.
+		o := gradcheck.Options{Step: 0.5, Absolute: 1e-5}
+		to := note(func(in []*T) *T { return in[0].To(dtype.Float32).MulScalar(3) })
+		if err := gradcheck.Check(to, []*T{input(dev, 1, 4)}, o); err != nil {
+			t.Errorf("to: %v", err)
+		}
+	}
+	return checked
+}
+
+// TestGradients checks the gradient of every operation that the package's
+// source records, so that a new one without a check fails here.
+func TestGradients(t *testing.T) {
+	checked := checkedOps(t)
+	ops := sourceOps(t)
+	if len(ops) < 40 {
+		t.Errorf("found only %d recorded operations: the scan is broken", len(ops))
+	}
+	for op := range ops {
+		if !checked[op] {
+			t.Errorf("operation %q has no gradient check", op)
+		}
+	}
+	for op := range checked {
+		if !ops[op] {
+			t.Errorf("operation %q was recorded but not found in the source: the scan is broken", op)
 		}
 	}
 }
 
-// TestFusedIsComposition compares each fused operation with the composition it
-// stands for.
-func TestFusedIsComposition(t *testing.T) {
-	for _, c := range gradientCases() {
-		var results [2][]float64
-		for i, dev := range []*tensor.Device{refDevice(), tensor.OpenOn(required{ref.New(device.Device{Type: device.Ref})})} {
-			var in []*T
-			for j, s := range c.shapes {
-				in = append(in, input(dev, float64(2*j+1), s...))
-			}
-			results[i] = c.fn(in).Float64s()
-		}
-		for j := range results[0] {
-			if math.Abs(results[0][j]-results[1][j]) > 1e-12*(1+math.Abs(results[0][j])) {
-				t.Errorf("%s: element %d: fused %g, composed %g", c.ops, j, results[0][j], results[1][j])
-				break
-			}
-		}
-	}
-}
-
-// TestEveryOperationIsChecked reads the package's source for recorded
-// operations, so that a new one without a gradient check fails here.
-func TestEveryOperationIsChecked(t *testing.T) {
-	covered := map[string]bool{"to": true} // float64 has nothing to convert to; see TestMixedTypes
-	for _, c := range gradientCases() {
-		for _, op := range strings.Fields(c.ops) {
-			covered[op] = true
-		}
-	}
-	found := 0
+// sourceOps reads the package's source for the names under which operations
+// are recorded: the first arguments of record and attach, and of functions
+// that pass their own first parameter on to those.
+func sourceOps(t *testing.T) map[string]bool {
+	var functions []*ast.FuncDecl
 	entries, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -193,49 +95,98 @@ func TestEveryOperationIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok || len(call.Args) == 0 {
-				return true
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+				functions = append(functions, f)
 			}
-			name, ok := call.Fun.(*ast.Ident)
-			if !ok {
-				return true
-			}
-			switch name.Name {
-			case "record", "attach", "unary", "binary", "affine", "softmax", "linear", "rows", "extremum":
-				if lit, ok := call.Args[0].(*ast.BasicLit); ok {
-					op, _ := strconv.Unquote(lit.Value)
-					found++
-					if !covered[op] {
-						t.Errorf("%s: operation %q has no gradient check", e.Name(), op)
-					}
-				}
-			}
-			return true
-		})
+		}
 	}
-	if found < 40 {
-		t.Errorf("found only %d recorded operations: the scan is broken", found)
+	recorders := map[string]bool{"record": true, "attach": true}
+	ops := map[string]bool{}
+	for grown := true; grown; {
+		grown = false
+		for _, f := range functions {
+			ast.Inspect(f.Body, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) == 0 {
+					return true
+				}
+				name, ok := call.Fun.(*ast.Ident)
+				if !ok || !recorders[name.Name] {
+					return true
+				}
+				switch arg := call.Args[0].(type) {
+				case *ast.BasicLit:
+					op, _ := strconv.Unquote(arg.Value)
+					ops[op] = true
+				case *ast.Ident:
+					first := f.Type.Params.List[0].Names[0].Name
+					if arg.Name != first {
+						t.Errorf("%s: the operation's name is neither a literal nor the first parameter", f.Name.Name)
+					} else if !recorders[f.Name.Name] {
+						recorders[f.Name.Name], grown = true, true
+					}
+				default:
+					t.Errorf("%s: the operation's name is neither a literal nor the first parameter", f.Name.Name)
+				}
+				return true
+			})
+		}
+	}
+	return ops
+}
+
+// TestFusedIsComposition compares each fused operation with the composition it
+// stands for.
+func TestFusedIsComposition(t *testing.T) {
+	for _, c := range gradientCases() {
+		var results [2][]float64
+		for i, dev := range []*tensor.Device{refDevice(), tensor.OpenOn(required{ref.New(device.Device{Type: device.Ref})})} {
+			results[i] = c.fn(inputs(dev, c)).Float64s()
+		}
+		for j := range results[0] {
+			if math.Abs(results[0][j]-results[1][j]) > 1e-12*(1+math.Abs(results[0][j])) {
+				t.Errorf("%s: element %d: fused %g, composed %g", c.name, j, results[0][j], results[1][j])
+				break
+			}
+		}
 	}
 }
 
-// TestMixedTypes checks that a bfloat16 weight may collect a float32 gradient.
-func TestMixedTypes(t *testing.T) {
+// TestGradientTypes checks that bfloat16 leaves may collect float32 gradients
+// that lose nothing over microbatches, whatever the operation.
+func TestGradientTypes(t *testing.T) {
 	dev := refDevice()
-	x := input(dev, 1, 3, 4).To(dtype.BFloat16)
-	w := input(dev, 2, 2, 4).To(dtype.BFloat16).Detach().SetRequiresGrad(true).SetGradDType(dtype.Float32)
-	for range 3 {
-		tensor.Linear(x, w, nil).To(dtype.Float32).Sum().Backward(nil)
+	leaf := func(seed float64, shape ...int) *T {
+		return input(dev, seed, shape...).To(dtype.BFloat16).Detach().SetRequiresGrad(true).SetGradDType(dtype.Float32)
 	}
-	g := w.Grad()
-	if g.DType() != dtype.Float32 {
-		t.Fatalf("gradient is %s", g.DType())
+	x := input(dev, 1, 5, 4).To(dtype.BFloat16)
+	w, b, scale := leaf(2, 3, 4), leaf(3, 3), leaf(4, 3)
+	const microbatches = 300 // beyond what 8 bits of mantissa can count
+	for range microbatches {
+		dev.Scope(func() *T {
+			y := tensor.Linear(x, w, b).Add(scale)
+			y.Backward(tensor.Full(dev, dtype.BFloat16, 1, 5, 3))
+			return nil
+		})
 	}
 	sums := x.To(dtype.Float32).SumDim(0, false).Float64s()
-	for i, v := range g.Float64s() {
-		if want := 3 * sums[i%4]; math.Abs(v-want) > 1e-5 {
-			t.Errorf("element %d: %g, want %g", i, v, want)
+	for name, c := range map[string]struct {
+		leaf *T
+		want func(i int) float64
+	}{
+		"weight": {w, func(i int) float64 { return microbatches * sums[i%4] }},
+		"bias":   {b, func(int) float64 { return microbatches * 5 }},
+		"scale":  {scale, func(int) float64 { return microbatches * 5 }},
+	} {
+		g := c.leaf.Grad()
+		if g.DType() != dtype.Float32 {
+			t.Fatalf("%s: gradient is %s", name, g.DType())
+		}
+		for i, v := range g.Float64s() {
+			if want := c.want(i); math.Abs(v-want) > 1e-4*math.Abs(want) {
+				t.Errorf("%s: element %d: %g, want %g", name, i, v, want)
+			}
 		}
 	}
 }

@@ -25,8 +25,7 @@ func HeadsOf(x *Tensor, numHeads int) HeadView {
 
 // on lays the view over a tensor of X's shape: X itself or its gradient.
 func (v HeadView) on(x *Tensor) kernels.Heads {
-	a := x.Array()
-	return kernels.Heads{Array: a.Slice(min(v.Offset, a.Len), a.Len), Row: v.Row, Head: v.Head}
+	return kernels.Heads{Array: from(x.Array(), v.Offset), Row: v.Row, Head: v.Head}
 }
 
 // check makes sure that the view stays inside X.
@@ -53,16 +52,12 @@ func (v HeadView) gather(rows, heads, dim int) *Tensor {
 	x := v.X
 	y := Empty(x.dev, x.DType(), rows, heads, dim)
 	shape := []int{rows, heads, dim}
-	from := []int{v.Row, v.Head, 1}
-	if y.Len() > 0 {
-		x.dev.backend.CopyStrided(y.Array(), v.on(x).Array, shape, strides(shape), from)
-	}
+	steps := []int{v.Row, v.Head, 1}
+	x.dev.copyStrided(y.Array(), v.on(x).Array, shape, strides(shape), steps)
 	return record("heads", y, []*Tensor{x}, nil, func(b *Backward, dy *Tensor) {
 		e := b.n.inputs[0]
 		dx := Zeros(dy.dev, e.dtype, e.shape...)
-		if dy.Len() > 0 {
-			dy.dev.backend.CopyStrided(v.on(dx).Array, dy.To(e.dtype).Array(), shape, from, strides(shape))
-		}
+		dy.dev.copyStrided(v.on(dx).Array, dy.To(e.dtype).Array(), shape, steps, strides(shape))
 		b.Give(0, dx)
 	})
 }

@@ -68,7 +68,7 @@ func composedLogProbs(hidden, weight, rows, labels *Tensor) *Tensor {
 	wide := promote(hidden.DType(), dtype.Float32)
 	ids := labels.Int32s()
 	var parts []*Tensor
-	for lo := 0; lo < r; lo += logProbRows {
+	for lo := 0; lo == 0 || lo < r; lo += logProbRows { // once for no rows, for the graph's sake
 		n := min(logProbRows, r-lo)
 		picked := make([]int32, n)
 		for i := range picked {
@@ -80,9 +80,6 @@ func composedLogProbs(hidden, weight, rows, labels *Tensor) *Tensor {
 		h := Gather(hidden, rows.Narrow(0, lo, n)).To(wide)
 		logs := Linear(h, weight, nil).LogSoftmax(-1)
 		parts = append(parts, Gather(logs.Reshape(n*v, 1), FromInt32(hidden.dev, picked)).Reshape(n))
-	}
-	if len(parts) == 0 {
-		return Zeros(hidden.dev, wide, 0)
 	}
 	return Cat(0, parts)
 }

@@ -8,13 +8,14 @@ import (
 // axis resolves a possibly negative axis and returns the sizes before, at and
 // after it.
 func (x *Tensor) axis(op string, d int) (at, outer, mid, inner int) {
+	at = d
 	if d < 0 {
-		d += len(x.shape)
+		at += len(x.shape)
 	}
-	if d < 0 || d >= len(x.shape) {
+	if at < 0 || at >= len(x.shape) {
 		fail(op, "an axis of the tensor", "axis %d of shape %v", d, x.shape)
 	}
-	return d, numel(x.shape[:d]), x.shape[d], numel(x.shape[d+1:])
+	return at, numel(x.shape[:at]), x.shape[at], numel(x.shape[at+1:])
 }
 
 func without(shape []int, d int, keep bool) []int {
@@ -78,7 +79,7 @@ func (x *Tensor) MaxDim(d int, keep bool) *Tensor {
 // expand repeats a tensor over a larger shape, without history.
 func (x *Tensor) expand(shape []int) *Tensor {
 	y := Empty(x.dev, x.DType(), shape...)
-	x.dev.backend.CopyStrided(y.Array(), x.Array(), shape, strides(shape), broadcastStrides(x.shape, shape))
+	x.dev.copyStrided(y.Array(), x.Array(), shape, strides(shape), broadcastStrides(x.shape, shape))
 	return y
 }
 
@@ -138,7 +139,7 @@ func SegmentSum(x *Tensor, offsets []int32) *Tensor {
 		for i := range n {
 			lo, hi := int(offsets[i]), int(offsets[i+1])
 			part := Empty(dy.dev, dy.DType(), hi-lo)
-			be.CopyStrided(part.Array(), dy.Array().Slice(i, i+1), []int{hi - lo}, []int{1}, []int{0})
+			dy.dev.copyStrided(part.Array(), dy.Array().Slice(i, i+1), []int{hi - lo}, []int{1}, []int{0})
 			be.Copy(dx.Array().Slice(lo, hi), part.Array())
 		}
 		b.Give(0, dx)

@@ -3,8 +3,19 @@ package tensor
 import (
 	"fmt"
 
+	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 )
+
+// copyStrided is the kernel for index spaces that may be empty.
+func (d *Device) copyStrided(dst, src kernels.Array, shape, dstStride, srcStride []int) {
+	if numel(shape) > 0 {
+		d.backend.CopyStrided(dst, src, shape, dstStride, srcStride)
+	}
+}
+
+// from returns a without its first elements; of a shorter one, nothing.
+func from(a kernels.Array, start int) kernels.Array { return a.Slice(min(start, a.Len), a.Len) }
 
 // Reshape returns a view of x with other sizes and as many elements; one size
 // may be -1 and is computed.
@@ -67,7 +78,7 @@ func (x *Tensor) Permute(perm ...int) *Tensor {
 		inverse[p], shape[k], src[k] = k, x.shape[p], own[p]
 	}
 	y := Empty(x.dev, x.DType(), shape...)
-	x.dev.backend.CopyStrided(y.Array(), x.Array(), shape, strides(shape), src)
+	x.dev.copyStrided(y.Array(), x.Array(), shape, strides(shape), src)
 	return record("permute", y, []*Tensor{x}, nil, func(b *Backward, dy *Tensor) {
 		b.Give(0, dy.Permute(inverse...))
 	})
@@ -87,7 +98,7 @@ func (x *Tensor) Narrow(d, start, length int) *Tensor {
 		y = x.view(x.offset+start*inner, shape)
 	} else {
 		y = Empty(x.dev, x.DType(), shape...)
-		x.dev.backend.CopyStrided(y.Array(), x.Array().Slice(start*inner, x.Len()),
+		x.dev.copyStrided(y.Array(), from(x.Array(), start*inner),
 			[]int{outer, length * inner}, []int{length * inner, 1}, []int{mid * inner, 1})
 	}
 	return record("narrow", y, []*Tensor{x}, nil, func(b *Backward, dy *Tensor) {
@@ -103,7 +114,7 @@ func (x *Tensor) Narrow(d, start, length int) *Tensor {
 			whole = Empty(dy.dev, dx.DType(), dx.shape...)
 		}
 		be.Fill(whole.Array(), 0)
-		be.CopyStrided(whole.Array().Slice(start*inner, whole.Len()), dy.To(whole.DType()).Array(),
+		dy.dev.copyStrided(from(whole.Array(), start*inner), dy.To(whole.DType()).Array(),
 			[]int{outer, length * inner}, []int{mid * inner, 1}, []int{length * inner, 1})
 		if !fresh {
 			be.AddScaled(dx.Array(), 1, whole.Array())
@@ -150,9 +161,7 @@ func Cat(d int, xs []*Tensor) *Tensor {
 	for i, x := range xs {
 		starts[i] = at
 		n := x.shape[d] * inner
-		if n > 0 && outer > 0 {
-			first.dev.backend.CopyStrided(y.Array().Slice(at*inner, y.Len()), x.Array(), []int{outer, n}, []int{row, 1}, []int{n, 1})
-		}
+		first.dev.copyStrided(from(y.Array(), at*inner), x.Array(), []int{outer, n}, []int{row, 1}, []int{n, 1})
 		at += x.shape[d]
 	}
 	return record("cat", y, xs, nil, func(b *Backward, dy *Tensor) {
