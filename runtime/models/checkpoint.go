@@ -63,7 +63,7 @@ func (c *Checkpoint) LoadInto(m CausalLM, dev *tensor.Device) error {
 
 // resolve finds the tensor of every parameter, and reports all that do not fit.
 func (c *Checkpoint) resolve(m CausalLM) (map[string]string, error) {
-	layout := m.layout()
+	layout := m.Layout()
 	names, used := map[string]string{}, map[string]bool{}
 	var missing, wrong []string
 	known := map[string]bool{}

@@ -72,8 +72,8 @@ type CausalLM interface {
 	// LogitsCached does the same and returns the scores that follow the last
 	// token of each slot that got any, float32 [slots, V].
 	LogitsCached(cache *Cache, tokens [][]int32) *tensor.Tensor
-	// layout says how checkpoints of the architecture name their tensors.
-	layout() Layout
+	// Layout says how checkpoints of the architecture name their tensors.
+	Layout() Layout
 }
 
 var builders = map[string]func(cfg RawConfig) (CausalLM, error){}

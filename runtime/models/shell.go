@@ -39,7 +39,8 @@ func NewShell(cfg Config, names Layout, head *nn.Parameter, body func(p *Pass) *
 // Config describes the model.
 func (s *Shell) Config() Config { return s.config }
 
-func (s *Shell) layout() Layout { return s.names }
+// Layout says how checkpoints name the tensors.
+func (s *Shell) Layout() Layout { return s.names }
 
 // Device is where the parameters are.
 func (s *Shell) Device() *tensor.Device { return s.head.Master().Device() }
