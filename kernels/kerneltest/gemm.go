@@ -8,64 +8,137 @@ import (
 	"dpolab/kernels/dtype"
 )
 
+// gemm is one product to try. Its rows are that much further apart than long.
+type gemm struct {
+	m, n, k          int
+	ta, tb           bool
+	a, b, c, bias    dtype.DType // bias Invalid for none
+	alpha, beta      float64
+	padA, padB, padC int
+	batch            int
+	sharedA, sharedB bool
+}
+
+func (g gemm) String() string {
+	s := fmt.Sprintf("%dx%dx%d trans %v,%v %s·%s→%s alpha %g beta %g bias %s pad %d,%d,%d", g.m, g.n, g.k, g.ta, g.tb, g.a, g.b, g.c, g.alpha, g.beta, g.bias, g.padA, g.padB, g.padC)
+	if g.batch > 1 {
+		s += fmt.Sprintf(" batch %d shared %v,%v", g.batch, g.sharedA, g.sharedB)
+	}
+	return s
+}
+
+// stored is the size of a stored matrix and the distance of its rows.
+func stored(rows, cols int, trans bool, pad int) (r, c, ld int) {
+	if trans {
+		rows, cols = cols, rows
+	}
+	return rows, cols, cols + pad
+}
+
+func (g gemm) run(x *Rig) {
+	batch := max(g.batch, 1)
+	// Matrices of a batch are rows of one tall matrix, with one row between them.
+	operand := func(dt dtype.DType, rows, cols int, trans bool, pad int, shared bool) (kernels.Array, int, int) {
+		r, c, ld := stored(rows, cols, trans, pad)
+		if batch == 1 || shared {
+			return x.Matrix(dt, r, c, max(ld, 1)), ld, 0
+		}
+		return x.Matrix(dt, batch*(r+1)-1, c, max(ld, 1)), ld, (r + 1) * ld
+	}
+	args := &kernels.GemmArgs{TransA: g.ta, TransB: g.tb, M: g.m, N: g.n, K: g.k, Alpha: g.alpha, Beta: g.beta, Batch: g.batch}
+	args.A, args.LDA, args.StrideA = operand(g.a, g.m, g.k, g.ta, g.padA, g.sharedA)
+	args.B, args.LDB, args.StrideB = operand(g.b, g.k, g.n, g.tb, g.padB, g.sharedB)
+	args.C, args.LDC, args.StrideC = operand(g.c, g.m, g.n, false, g.padC, false)
+	if g.beta == 0 {
+		x.Set(args.C, func(int) float64 { return math.NaN() })
+	}
+	if g.bias != dtype.Invalid {
+		args.Bias = x.Normal(g.bias, g.n)
+	}
+	x.Gemm(args)
+	terms := max(g.k, 1)
+	x.Result(g.String(), args.C, sum(terms+4, 4*(math.Abs(g.alpha)*math.Sqrt(float64(terms))+math.Abs(g.beta)+1)))
+}
+
 func gemmCases() []Case {
 	var out []Case
-	product := func(x *Bench, ta, tb bool, m, n, k int, a, b, c dtype.DType, alpha, beta float64, bias bool, pad int) {
-		lda, ldb := k+pad, n+pad
-		rowsA, rowsB := m, k
-		if ta {
-			lda, rowsA = m+pad, k
-		}
-		if tb {
-			ldb, rowsB = k+pad, n
-		}
-		g := &kernels.GemmArgs{TransA: ta, TransB: tb, M: m, N: n, K: k, LDA: lda, LDB: ldb, LDC: n + pad, Alpha: alpha, Beta: beta, Batch: 1,
-			A: x.Normal(a, rowsA*lda), B: x.Normal(b, rowsB*ldb)}
-		if beta == 0 {
-			g.C = x.Empty(c, m*(n+pad))
-		} else {
-			g.C = x.Normal(c, m*(n+pad))
-		}
-		if bias {
-			g.Bias = x.Normal(b, n)
-		}
-		x.Gemm(g)
-		x.Result(fmt.Sprintf("%v %v %dx%dx%d %s*%s=%s beta %g", ta, tb, m, n, k, a, b, c, beta), g.C)
-	}
+	f := dtype.Float32
 	for _, ta := range []bool{false, true} {
 		for _, tb := range []bool{false, true} {
-			out = append(out, Case{Name: fmt.Sprintf("gemm/shapes/%v,%v", ta, tb), Loose: 4, Run: func(x *Bench) {
-				f := dtype.Float32
-				for _, s := range [][3]int{{1, 1, 1}, {1, 100, 70}, {3, 65, 300}, {14, 32, 64}, {15, 33, 65}, {70, 7, 129}, {129, 130, 31}, {33, 300, 1}, {200, 40, 600}, {5, 4, 0}, {0, 4, 5}, {4, 0, 5}} {
-					product(x, ta, tb, s[0], s[1], s[2], f, f, f, 1, 0, false, 0)
-					product(x, ta, tb, s[0], s[1], s[2], f, f, f, 0.5, 1, true, 3)
+			plain := gemm{ta: ta, tb: tb, a: f, b: f, c: f, alpha: 1}
+			out = append(out, Case{Name: fmt.Sprintf("gemm/shapes/%v,%v", ta, tb), Run: func(x *Rig) {
+				for _, s := range [][3]int{{1, 1, 1}, {1, 100, 70}, {3, 65, 300}, {4, 64, 64}, {5, 63, 7}, {14, 32, 64}, {15, 33, 65}, {64, 64, 64}, {63, 65, 1000}, {70, 7, 129},
+					{129, 130, 31}, {33, 300, 1}, {200, 40, 600}, {400, 90, 20}, {90, 400, 20}, {1, 1000, 33}, {1000, 1, 33}, {5, 4, 0}, {0, 4, 5}, {4, 0, 5}} {
+					g := plain
+					g.m, g.n, g.k = s[0], s[1], s[2]
+					g.run(x)
+					g.alpha, g.beta, g.bias, g.padA, g.padB, g.padC = 0.5, 1, f, 3, 5, 7
+					g.run(x)
 				}
-			}}, Case{Name: fmt.Sprintf("gemm/types/%v,%v", ta, tb), Loose: 4, Run: func(x *Bench) {
+			}}, Case{Name: fmt.Sprintf("gemm/types/%v,%v", ta, tb), Run: func(x *Rig) {
 				for _, a := range floatTypes {
 					for _, b := range floatTypes {
-						for _, c := range floatTypes {
-							product(x, ta, tb, 37, 45, 300, a, b, c, 1, 0, true, 1)
-							product(x, ta, tb, 3, 45, 70, a, b, c, 1, 2, false, 0)
+						for i, c := range floatTypes {
+							g := gemm{m: 37, n: 45, k: 300, ta: ta, tb: tb, a: a, b: b, c: c, bias: floatTypes[(i+1)%3], alpha: 1, padC: 1}
+							g.run(x)
+							g.m, g.k, g.beta, g.bias = 3, 70, -2, dtype.Invalid
+							g.run(x)
 						}
 					}
 				}
-			}})
+			}}, Case{Name: fmt.Sprintf("gemm/batch/%v,%v", ta, tb), Run: func(x *Rig) {
+				for _, s := range [][3]int{{3, 17, 9}, {40, 33, 64}, {70, 7, 65}, {200, 90, 20}} {
+					g := plain
+					g.m, g.n, g.k, g.batch = s[0], s[1], s[2], 7
+					g.run(x)
+					g.batch, g.beta, g.alpha, g.bias, g.padA, g.padB, g.padC = 2, 0.5, -1, f, 1, 2, 3
+					g.run(x)
+					g.sharedB = true
+					g.run(x)
+					g.sharedA, g.sharedB, g.batch = true, false, 3
+					g.run(x)
+				}
+			}}, Case{Name: fmt.Sprintf("gemm/special values/%v,%v", ta, tb), Run: func(x *Rig) { gemmSpecial(x, ta, tb) }})
 		}
 	}
-	return append(out,
-		Case{Name: "gemm/batch", Loose: 4, Run: func(x *Bench) {
-			f := dtype.Float32
-			for _, m := range []int{3, 40} {
-				g := &kernels.GemmArgs{M: m, N: 17, K: 9, A: x.Normal(f, 7*m*9), B: x.Normal(f, 9*17), C: x.Empty(f, 7*m*17),
-					LDA: 9, LDB: 17, LDC: 17, Alpha: 1, Batch: 7, StrideA: m * 9, StrideB: 0, StrideC: m * 17}
-				x.Gemm(g)
-				x.Result("shared B", g.C)
+	return append(out, Case{Name: "gemm/scalars", Run: func(x *Rig) {
+		for _, alpha := range []float64{0, 1, -0.25} {
+			for _, beta := range []float64{0, 1, -0.25} {
+				for _, m := range []int{2, 30} {
+					g := gemm{m: m, n: 40, k: 50, tb: true, a: f, b: f, c: f, alpha: alpha, beta: beta}
+					g.run(x)
+					g.bias = f
+					g.run(x)
+				}
 			}
-		}},
-		Case{Name: "gemm/special values", Run: func(x *Bench) {
-			f := dtype.Float32
-			a, b, c := x.Values(f, 1, math.Inf(1), 2, math.NaN()), x.Values(f, 1, 0, 0, 1), x.Empty(f, 4)
-			x.Gemm(&kernels.GemmArgs{M: 2, N: 2, K: 2, A: a, B: b, C: c, LDA: 2, LDB: 2, LDC: 2, Alpha: 1, Batch: 1})
-			x.Result("c", c)
-		}})
+		}
+	}})
+}
+
+// gemmSpecial puts NaN and infinities in single places: they must reach their
+// row and column of the product, and nothing else.
+func gemmSpecial(x *Rig, ta, tb bool) {
+	const k = 35
+	for _, m := range []int{3, 40} {
+		n := m + 30
+		for _, bad := range []float64{math.NaN(), math.Inf(1)} {
+			for _, inA := range []bool{true, false} {
+				ra, ca, lda := stored(m, k, ta, 0)
+				rb, cb, ldb := stored(k, n, tb, 0)
+				a, b, c := x.Matrix(dtype.Float32, ra, ca, lda), x.Matrix(dtype.Float32, rb, cb, ldb), x.Empty(dtype.Float32, m*n)
+				spoilt := b
+				if inA {
+					spoilt = a
+				}
+				for _, at := range []int{0, spoilt.Len - 1} {
+					x.Set(spoilt.Slice(at, at+1), func(int) float64 { return bad })
+				}
+				x.Gemm(&kernels.GemmArgs{TransA: ta, TransB: tb, M: m, N: n, K: k, A: a, B: b, C: c, LDA: lda, LDB: ldb, LDC: n, Alpha: 1, Batch: 1})
+				x.Result(fmt.Sprint(bad, " in ", m, " rows, in A ", inA), c, sum(k, 4*math.Sqrt(k)))
+			}
+		}
+	}
+	a, b, c := x.Values(dtype.Float32, 1, math.Inf(1), 2, 3), x.Values(dtype.Float32, 1, 0, 0, 1), x.Empty(dtype.Float32, 4)
+	x.Gemm(&kernels.GemmArgs{TransA: ta, TransB: tb, M: 2, N: 2, K: 2, A: a, B: b, C: c, LDA: 2, LDB: 2, LDC: 2, Alpha: 1, Batch: 1})
+	x.Result("infinity times zero", c, exact)
 }

@@ -1,262 +1,167 @@
-// Package kerneltest is the conformance suite that every backend passes. A case
-// runs the same operations on the same inputs on the backend under test and on
-// the float64 reference, and compares every result:
+// Package kerneltest is the conformance suite that every backend passes, in
+// three modes: correct, gradient and speed.
 //
-//	func TestConformance(t *testing.T) {
-//		kerneltest.Run(t, func(threads int) kernels.Backend { ... })
-//	}
+//	func open(threads int) kernels.Backend { ... }
 //
-// Inputs are rounded to their type before either backend sees them, so what is
-// left is the backend's own arithmetic. A result may differ from the
-// reference by one rounding of its type and by the error of float32 sums.
-// Every case is run with 1, 2 and 3 threads, and the bits must agree.
+//	func TestConformance(t *testing.T)     { kerneltest.Run(t, open) }
+//	func BenchmarkKernels(b *testing.B)    { kerneltest.Bench(b, open) }
+//
+// # Correct
+//
+// A [Case] runs operations on a [Rig]: a backend with a source of inputs. It is
+// run once on the float64 reference and then on the backend under test with 1,
+// 2 and 3 threads, and every result it reports is compared with the
+// reference's. Inputs are rounded to their type before either backend sees
+// them, and each reported result is replaced by the reference's before the
+// case goes on, so that what is compared is always one operation's own
+// arithmetic. How far a result may be off is derived from the operation: see
+// [Tolerance]. The bits of every result must be the same for every number of
+// threads and when a case is repeated in used memory.
+//
+// Around every array the rig keeps bytes that no operation may change, arrays
+// start at addresses aligned to an element only, outputs begin as NaN, and an
+// operand that is no result must be unchanged at the end.
+//
+// # Gradient
+//
+// On a backend that takes float64, which is the reference, every *Grad
+// operation is compared with finite differences of its forward operation. All
+// others are compared with the reference's gradients in the cases.
+//
+// # Speed
+//
+// [Bench] reports GFLOP/s or GB/s for sizes that occur in training.
 package kerneltest
 
 import (
-	"fmt"
-	"math"
-	"math/rand/v2"
+	"runtime/debug"
+	"sync"
 	"testing"
-	"unsafe"
 
 	"dpolab/kernels"
 	"dpolab/kernels/device"
-	"dpolab/kernels/dtype"
 	"dpolab/kernels/ref"
 )
 
-// Case is one scenario. Its function makes inputs and reports results through
-// the bench it is given, and is run once per backend.
+// Case is one scenario.
 type Case struct {
 	Name string
-	Run  func(x *Bench)
-	// Loose multiplies the tolerance, for functions that amplify rounding.
-	Loose float64
-}
-
-// Bench is a backend with a source of inputs and a list of results.
-type Bench struct {
-	kernels.Backend
-	rng     *rand.Rand
-	results []result
-	memory  []unsafe.Pointer
-}
-
-type result struct {
-	name   string
-	dtype  dtype.DType
-	values []float64
-	bits   []byte
-	scale  float64 // of the quantities the result was made from, if not its own
-}
-
-func newBench(b kernels.Backend) *Bench {
-	return &Bench{Backend: b, rng: rand.New(rand.NewPCG(1, 2))}
-}
-
-// Empty allocates n elements filled with NaN, which no operation may read.
-func (x *Bench) Empty(dt dtype.DType, n int) kernels.Array {
-	p, err := x.Alloc(n * dt.Size())
-	if err != nil {
-		panic(err)
-	}
-	x.memory = append(x.memory, p)
-	a := kernels.Array{Data: p, DType: dt, Len: n}
-	if dt.IsFloat() {
-		x.Set(a, func(int) float64 { return math.NaN() })
-	}
-	return a
-}
-
-// Set stores a function of the position.
-func (x *Bench) Set(a kernels.Array, fn func(i int) float64) {
-	buf := make([]byte, a.Bytes())
-	for i := range a.Len {
-		encode(buf[i*a.DType.Size():], a.DType, fn(i))
-	}
-	if len(buf) > 0 {
-		x.Upload(a.Data, buf)
-	}
-}
-
-// Normal allocates n normally distributed elements.
-func (x *Bench) Normal(dt dtype.DType, n int) kernels.Array {
-	a := x.Empty(dt, n)
-	x.Set(a, func(int) float64 { return x.rng.NormFloat64() })
-	return a
-}
-
-// Values allocates the given elements.
-func (x *Bench) Values(dt dtype.DType, values ...float64) kernels.Array {
-	a := x.Empty(dt, len(values))
-	x.Set(a, func(i int) float64 { return values[i] })
-	return a
-}
-
-// Indices allocates n int32 indices below limit, with repetitions.
-func (x *Bench) Indices(n, limit int) kernels.Array {
-	a := x.Empty(dtype.Int32, n)
-	x.Set(a, func(int) float64 { return float64(x.rng.IntN(limit)) })
-	return a
-}
-
-// Result reports an array for comparison.
-func (x *Bench) Result(name string, a kernels.Array) {
-	x.Synchronize()
-	buf := make([]byte, a.Bytes())
-	if len(buf) > 0 {
-		x.Download(buf, a.Data)
-	}
-	values := make([]float64, a.Len)
-	for i := range values {
-		values[i] = decode(buf[i*a.DType.Size():], a.DType)
-	}
-	x.results = append(x.results, result{name: name, dtype: a.DType, values: values, bits: buf})
-}
-
-// ResultOf reports an array whose error is relative to the given magnitude of
-// its inputs rather than to itself, because it is a difference of large values.
-func (x *Bench) ResultOf(name string, a kernels.Array, scale float64) {
-	x.Result(name, a)
-	x.results[len(x.results)-1].scale = scale
-}
-
-// Number reports a host value.
-func (x *Bench) Number(name string, v float64) {
-	x.results = append(x.results, result{name: name, dtype: dtype.Float32, values: []float64{v}})
-}
-
-func (x *Bench) release() {
-	for _, p := range x.memory {
-		x.Free(p)
-	}
-}
-
-func encode(b []byte, dt dtype.DType, v float64) {
-	p := unsafe.Pointer(&b[0])
-	switch dt {
-	case dtype.Float32:
-		*(*float32)(p) = float32(v)
-	case dtype.Float64:
-		*(*float64)(p) = v
-	case dtype.BFloat16:
-		*(*uint16)(p) = dtype.BFloat16FromFloat32(float32(v))
-	case dtype.Float16:
-		*(*uint16)(p) = dtype.Float16FromFloat32(float32(v))
-	case dtype.Int32:
-		*(*int32)(p) = int32(v)
-	case dtype.Int64:
-		*(*int64)(p) = int64(v)
-	}
-}
-
-func decode(b []byte, dt dtype.DType) float64 {
-	p := unsafe.Pointer(&b[0])
-	switch dt {
-	case dtype.Float32:
-		return float64(*(*float32)(p))
-	case dtype.Float64:
-		return *(*float64)(p)
-	case dtype.BFloat16:
-		return float64(dtype.Float32FromBFloat16(*(*uint16)(p)))
-	case dtype.Float16:
-		return float64(dtype.Float32FromFloat16(*(*uint16)(p)))
-	case dtype.Int32:
-		return float64(*(*int32)(p))
-	case dtype.Int64:
-		return float64(*(*int64)(p))
-	}
-	panic(fmt.Sprintf("kerneltest: no type %s", dt))
-}
-
-// epsilon is the largest relative error of one rounding to a type.
-func epsilon(dt dtype.DType) float64 {
-	switch dt {
-	case dtype.BFloat16:
-		return 1.0 / 256
-	case dtype.Float16:
-		return 1.0 / 2048
-	case dtype.Float32:
-		return 1.0 / (1 << 24)
-	}
-	return 0
-}
-
-// sumError is what float32 sums may add, relative to the largest result.
-const sumError = 4e-6
-
-// compare reports the first element that differs too much.
-func compare(want, got result, loose float64) error {
-	if len(want.values) != len(got.values) {
-		return fmt.Errorf("%s: %d elements, want %d", want.name, len(got.values), len(want.values))
-	}
-	scale := want.scale
-	for _, v := range want.values {
-		if !math.IsInf(v, 0) && !math.IsNaN(v) {
-			scale = math.Max(scale, math.Abs(v))
-		}
-	}
-	for i, w := range want.values {
-		g := got.values[i]
-		if w == g || math.IsNaN(w) && math.IsNaN(g) {
-			continue
-		}
-		// Twice a rounding: the reference rounds too.
-		if tol := 2*epsilon(want.dtype)*math.Abs(w) + loose*sumError*scale + 1e-37; !(math.Abs(w-g) <= tol) {
-			return fmt.Errorf("%s[%d]: got %.9g, want %.9g (tolerance %.3g)", want.name, i, g, w, tol)
-		}
-	}
-	return nil
-}
-
-// Run checks a backend against the reference. open makes an instance with the
-// given number of threads.
-func Run(t *testing.T, open func(threads int) kernels.Backend) {
-	oracle := ref.New(device.Device{Type: device.Ref})
-	for _, c := range Cases() {
-		t.Run(c.Name, func(t *testing.T) {
-			want := newBench(oracle)
-			c.Run(want)
-			want.release()
-			var first *Bench
-			for _, threads := range []int{1, 2, 3} {
-				b := open(threads)
-				got := newBench(b)
-				c.Run(got)
-				got.release()
-				if live := b.MemoryStats().LiveBytes; live != 0 {
-					t.Errorf("%d bytes still live", live)
-				}
-				b.Close()
-				for i, w := range want.results {
-					if err := compare(w, got.results[i], max(c.Loose, 1)); err != nil {
-						t.Fatalf("%d threads: %v", threads, err)
-					}
-					if first != nil && string(first.results[i].bits) != string(got.results[i].bits) {
-						t.Fatalf("%s: %d threads give other bits than 1", w.name, threads)
-					}
-				}
-				if first == nil {
-					first = got
-				}
-			}
-		})
-	}
-	t.Run("memory", func(t *testing.T) { testMemory(t, open(1)) })
-	t.Run("misuse", func(t *testing.T) { testMisuse(t, open(1)) })
+	// Needs reports whether a backend has the operations of the case; nil
+	// means that every backend has.
+	Needs func(b kernels.Backend) bool
+	// Run makes inputs and reports results through the rig it is given.
+	Run func(x *Rig)
 }
 
 // Cases lists all scenarios.
 func Cases() []Case {
 	var out []Case
-	for _, family := range []func() []Case{elementwiseCases, movementCases, reduceCases, gemmCases, normCases, attentionCases, logProbCases, updateCases} {
+	for _, family := range []func() []Case{elementwiseCases, copyCases, gatedCases, movementCases, reduceCases, gemmCases,
+		normCases, rotaryCases, attentionCases, logProbCases, updateCases} {
 		out = append(out, family()...)
 	}
 	return out
 }
 
-// floatTypes are the types every backend computes with.
-var floatTypes = []dtype.DType{dtype.Float32, dtype.BFloat16, dtype.Float16}
+// has reports whether a backend implements an optional interface.
+func has[T any](b kernels.Backend) bool {
+	_, ok := b.(T)
+	return ok
+}
 
-// sizes straddle vector and block lengths.
-var sizes = []int{0, 1, 7, 63, 64, 65, 1000, 40000}
+// answers keeps the reference's results, which are the same for every backend.
+var answers struct {
+	sync.Mutex
+	byCase map[string][]result
+}
+
+// answer runs a case on the reference, once in a process.
+func answer(t testing.TB, c Case) []result {
+	answers.Lock()
+	defer answers.Unlock()
+	if answers.byCase == nil {
+		answers.byCase = map[string][]result{}
+	}
+	if known, ok := answers.byCase[c.Name]; ok {
+		return known
+	}
+	b := ref.New(device.Device{Type: device.Ref})
+	defer b.Close()
+	x := newRig(t, b, "reference", nil)
+	c.Run(x)
+	x.release()
+	answers.byCase[c.Name] = x.results
+	return x.results
+}
+
+// Run checks a backend. open makes an instance with the given number of
+// threads.
+func Run(t *testing.T, open func(threads int) kernels.Backend) {
+	for _, c := range Cases() {
+		t.Run(c.Name, func(t *testing.T) { runCase(t, c, open) })
+	}
+	t.Run("gradient", func(t *testing.T) { testGradients(t, open) })
+	t.Run("memory", func(t *testing.T) { testMemory(t, open) })
+	t.Run("misuse", func(t *testing.T) { testMisuse(t, open) })
+}
+
+func runCase(t testing.TB, c Case, open func(threads int) kernels.Backend) {
+	var first []result
+	for threads := 1; threads <= 3; threads++ {
+		b := open(threads)
+		if c.Needs != nil && !c.Needs(b) {
+			b.Close()
+			t.Skip("the backend leaves this to the composition")
+		}
+		want := answer(t, c)
+		for _, name := range runs(b, threads) {
+			x := newRig(t, b, name, want)
+			x.first = first
+			if v, stack := raised(func() { c.Run(x) }); v != nil {
+				t.Fatalf("%s: panic: %v\n%s", name, v, stack)
+			}
+			x.release()
+			if live := b.MemoryStats().LiveBytes; live != 0 {
+				t.Errorf("%s: %d bytes still live", name, live)
+			}
+			if len(x.results) != len(want) {
+				t.Fatalf("%s: %d results, the reference has %d", name, len(x.results), len(want))
+			}
+			if first == nil {
+				first = x.results
+			}
+		}
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// runs names the times a case is run on one instance: twice with two threads,
+// the second time in memory that the first has used. The reference has one
+// thread whatever it is given.
+func runs(b kernels.Backend, threads int) []string {
+	switch {
+	case threads == 1:
+		return []string{"1 thread"}
+	case takesFloat64(b):
+		return nil
+	case threads == 2:
+		return []string{"2 threads", "2 threads again"}
+	}
+	return []string{"3 threads"}
+}
+
+// raised is what fn panics with, and where.
+func raised(fn func()) (value any, stack []byte) {
+	defer func() {
+		if value = recover(); value != nil {
+			stack = debug.Stack()
+		}
+	}()
+	fn()
+	return nil, nil
+}

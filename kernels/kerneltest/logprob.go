@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
@@ -9,38 +10,64 @@ import (
 
 func logProbCases() []Case {
 	var out []Case
-	f := dtype.Float32
-	for _, dt := range floatTypes {
-		for _, s := range [][4]int{{9, 5, 7, 20}, {4, 8, 2500, 33}, {3, 4, 3, 0}, {1, 3, 2049, 1}} {
-			tokens, d, v, r := s[0], s[1], s[2], s[3]
-			for _, scale := range []float64{1, 300} {
-				out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/x%g/%s", s, scale, dt), Loose: 8, Run: func(x *Bench) {
-					fused, ok := x.Backend.(kernels.LogProbs)
-					if !ok {
-						return
-					}
-					a := kernels.LogProbArgs{Hidden: x.Normal(dt, tokens*d), Weight: x.Normal(dt, v*d), Rows: x.Indices(r, tokens), Labels: x.Indices(r, v),
-						Out: x.Empty(f, r), LSE: x.Empty(f, r), T: tokens, D: d, V: v, R: r}
-					x.Affine(a.Hidden, a.Hidden, scale, 0)
-					fused.LogProb(&a)
-					x.Result("log_prob", a.Out)
-					x.Result("lse", a.LSE)
-					if scale != 1 {
-						return // the gradient is a step function at this scale
-					}
-					g := kernels.LogProbGradArgs{LogProbArgs: a, DOut: x.Normal(f, r), DHidden: x.Normal(dt, tokens*d), DWeight: x.Normal(f, v*d)}
-					fused.LogProbGrad(&g)
-					x.Result("dhidden", g.DHidden)
-					x.Result("dweight", g.DWeight)
-					g.DHidden = kernels.Array{}
-					fused.LogProbGrad(&g)
-					x.Result("dweight alone", g.DWeight)
-					g.DHidden, g.DWeight = x.Normal(f, tokens*d), kernels.Array{}
-					fused.LogProbGrad(&g)
-					x.Result("dhidden alone", g.DHidden)
-				}})
+	// Tokens, width, vocabulary, labelled rows: beyond any chunk of rows or
+	// vocabulary, a multiple of none, with rows asked for more than once.
+	for _, s := range [][4]int{{9, 5, 7, 20}, {4, 8, 5003, 33}, {50, 4, 37, 1100}, {3, 4, 3, 0}, {1, 3, 2049, 1}, {1, 1, 1, 2}, {30, 64, 300, 63}} {
+		for _, p := range palettes() {
+			if !p.pure() && s[0]*s[2] > 10000 {
+				continue
 			}
+			out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s", s, p), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, p, false) }})
+		}
+		for _, dt := range []palette{{0, 0}, {1, 0}, {2, 0}} {
+			out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s/large", s, dt), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, dt, true) }})
 		}
 	}
 	return out
+}
+
+func logProb(x *Rig, s [4]int, p palette, large bool) {
+	fused := x.Backend.(kernels.LogProbs)
+	f := dtype.Float32
+	tokens, d, v, r := s[0], s[1], s[2], s[3]
+	a := kernels.LogProbArgs{Rows: x.Indices(r, tokens), Labels: x.Indices(r, v), Out: x.Empty(f, r), LSE: x.Empty(f, r), T: tokens, D: d, V: v, R: r}
+	tol := sum(d+v, 2+math.Sqrt(float64(d)))
+	if large { // logits of ±1e4, exact in float32
+		limit := int(100 / math.Sqrt(float64(d)))
+		a.Hidden, a.Weight = x.Integers(p.at(0), tokens*d, limit), x.Integers(p.at(1), v*d, limit)
+		tol = Tolerance{Terms: v, Scale: 1}
+	} else {
+		a.Hidden, a.Weight = x.Normal(p.at(0), tokens*d), x.Normal(p.at(1), v*d)
+	}
+	fused.LogProb(&a)
+	x.Result("log_prob", a.Out, tol)
+	x.Result("lse", a.LSE, tol)
+
+	// exp(logit - LSE) is as exact as the rounding of LSE is fine.
+	gradTol := Tolerance{Terms: d + v + 16, Amplify: largest(x.Read(a.LSE)) / 8}
+	if large {
+		gradTol.Amplify *= 100 // the largest weight
+	}
+	stored := func(dt dtype.DType) Tolerance {
+		tol := gradTol
+		if rounding, _ := epsilon(dt); r > 1000 {
+			// A backend may take so many rows in blocks and round a 16-bit
+			// gradient, on its way as large as this, after each block.
+			tol.Roundings, tol.Of = 2*rounding/eps, constant(max(tokens, v)*d, 8)
+		}
+		return tol
+	}
+	g := kernels.LogProbGradArgs{LogProbArgs: a, DOut: x.Normal(f, r), DHidden: x.Normal(p.at(2), tokens*d), DWeight: x.Normal(f, v*d)}
+	fused.LogProbGrad(&g)
+	x.Result("dhidden", g.DHidden, stored(p.at(2)))
+	x.Result("dweight", g.DWeight, gradTol)
+	g.DHidden = kernels.Array{}
+	fused.LogProbGrad(&g)
+	x.Result("dweight alone", g.DWeight, gradTol)
+	g.DWeight = x.Normal(p.at(1), v*d)
+	fused.LogProbGrad(&g)
+	x.Result("dweight of the weight's type", g.DWeight, stored(p.at(1)))
+	g.DHidden, g.DWeight = x.Normal(f, tokens*d), kernels.Array{}
+	fused.LogProbGrad(&g)
+	x.Result("dhidden alone", g.DHidden, gradTol)
 }

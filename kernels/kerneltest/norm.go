@@ -2,56 +2,90 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 )
 
+// normShapes are [rows, cols]; the tall ones have partial sums to combine.
+var normShapes = [][2]int{{1, 1}, {3, 7}, {1, 64}, {63, 65}, {700, 70}, {5, 1111}, {0, 8}}
+
 func normCases() []Case {
 	var out []Case
 	f := dtype.Float32
-	for _, dt := range floatTypes {
-		out = append(out, Case{Name: "norm/" + dt.String(), Loose: 4, Run: func(x *Bench) {
-			fused, ok := x.Backend.(kernels.Norms)
-			if !ok {
-				return
-			}
-			for _, s := range [][2]int{{1, 3}, {3, 7}, {600, 70}, {5, 1111}, {0, 8}} {
+	for _, p := range palettes() {
+		out = append(out, Case{Name: "layer_norm/" + p.String(), Needs: has[kernels.Norms], Run: func(x *Rig) {
+			fused := x.Backend.(kernels.Norms)
+			for _, s := range normShapes {
 				rows, cols := s[0], s[1]
-				in, w, b, dy := x.Normal(dt, rows*cols), x.Normal(dt, cols), x.Normal(dt, cols), x.Normal(dt, rows*cols)
-				y, mean, rstd := x.Empty(dt, rows*cols), x.Empty(f, rows), x.Empty(f, rows)
-				for _, bias := range []kernels.Array{b, {}} {
-					fused.LayerNorm(y, mean, rstd, in, w, bias, rows, cols, 1e-3)
-					x.Result("layer_norm", y)
+				in, w, b := x.Normal(p.at(0), rows*cols), x.Normal(p.at(1), cols), x.Normal(p.at(2), cols)
+				y, mean, rstd := x.Empty(p.at(1), rows*cols), x.Empty(f, rows), x.Empty(f, rows)
+				fused.LayerNorm(y, mean, rstd, in, w, b, rows, cols, 1e-3)
+				x.Result(fmt.Sprint("y ", s), y, sum(cols+16, 0))
+				x.Result(fmt.Sprint("mean ", s), mean, sum(cols+4, 1))
+				x.Result(fmt.Sprint("rstd ", s), rstd, rounded(8+math.Sqrt(float64(cols))))
+				bare := x.Empty(p.at(1), rows*cols)
+				fused.LayerNorm(bare, mean, rstd, in, w, kernels.Array{}, rows, cols, 1e-3)
+				x.Result(fmt.Sprint("y without bias ", s), bare, sum(cols+16, 0))
+
+				dy, dx := x.Normal(p.at(2), rows*cols), x.Empty(p.at(0), rows*cols)
+				dw, db := x.Normal(p.at(1), cols), x.Normal(p.at(2), cols)
+				gradient := func(dw, db kernels.Array) {
+					// dx is a difference of terms of this size.
+					size := largest(x.Read(rstd)) * largest(x.Read(dy)) * largest(x.Read(w))
+					fused.LayerNormGrad(dx, dw, db, dy, in, w, mean, rstd, rows, cols)
+					name := fmt.Sprintf(" %v, dweight %v, dbias %v", s, !dw.IsNil(), !db.IsNil())
+					x.Result("dx"+name, dx, sum(cols+16, size))
+					if !dw.IsNil() {
+						x.Result("dweight"+name, dw, sum(rows+16, 4*math.Sqrt(float64(rows))+4))
+					}
+					if !db.IsNil() {
+						x.Result("dbias"+name, db, sum(rows+16, 4*math.Sqrt(float64(rows))+4))
+					}
 				}
-				dx, dw, db := x.Empty(dt, rows*cols), x.Normal(f, cols), x.Normal(dt, cols)
-				fused.LayerNormGrad(dx, dw, db, dy, in, w, mean, rstd, rows, cols)
-				x.Result("layer_norm dx", dx)
-				x.Result("layer_norm dw", dw)
-				x.Result("layer_norm db", db)
-				fused.LayerNormGrad(dx, kernels.Array{}, kernels.Array{}, dy, in, w, mean, rstd, rows, cols)
+				gradient(dw, db)
+				gradient(kernels.Array{}, db)
+				gradient(dw, kernels.Array{})
+				gradient(kernels.Array{}, kernels.Array{})
+			}
+		}}, Case{Name: "rms_norm/" + p.String(), Needs: has[kernels.Norms], Run: func(x *Rig) {
+			fused := x.Backend.(kernels.Norms)
+			for _, s := range normShapes {
+				rows, cols := s[0], s[1]
+				in, w := x.Normal(p.at(0), rows*cols), x.Normal(p.at(1), cols)
+				y, rstd := x.Empty(p.at(2), rows*cols), x.Empty(f, rows)
 				fused.RMSNorm(y, rstd, in, w, rows, cols, 1e-3)
-				x.Result("rms_norm", y)
+				x.Result(fmt.Sprint("y ", s), y, rounded(8+math.Sqrt(float64(cols))))
+				x.Result(fmt.Sprint("rstd ", s), rstd, rounded(8+math.Sqrt(float64(cols))))
+				dy, dx, dw := x.Normal(p.at(1), rows*cols), x.Empty(p.at(0), rows*cols), x.Normal(p.at(2), cols)
+				size := largest(x.Read(rstd)) * largest(x.Read(dy)) * largest(x.Read(w))
 				fused.RMSNormGrad(dx, dw, dy, in, w, rstd, rows, cols)
-				x.Result("rms_norm dx", dx)
-				x.Result("rms_norm dw", dw)
-			}
-		}}, Case{Name: "rotary/" + dt.String(), Run: func(x *Bench) {
-			fused, ok := x.Backend.(kernels.Rotary)
-			if !ok {
-				return
-			}
-			for _, dim := range []int{8, 6, 2, 0} {
-				args := &kernels.RotaryArgs{Rows: 301, NumHeads: 3, HeadDim: 8, Dim: dim, Cos: x.Normal(f, 20*max(dim/2, 1)), Sin: x.Normal(f, 20*max(dim/2, 1)), Positions: x.Indices(301, 20)}
-				in := kernels.Heads{Array: x.Normal(dt, 301*72), Row: 72, Head: 24} // interleaved q, k, v
-				y := kernels.Heads{Array: x.Empty(dt, 301*24), Row: 24, Head: 8}
-				fused.Rotary(y, in, args)
-				x.Result(fmt.Sprint("y ", dim), y.Array)
-				dx := kernels.Heads{Array: x.Normal(dt, 301*72), Row: 72, Head: 24}
-				fused.RotaryGrad(dx, y, args)
-				x.Result(fmt.Sprint("dx ", dim), dx.Array)
+				x.Result(fmt.Sprint("dx ", s), dx, sum(cols+16, size))
+				x.Result(fmt.Sprint("dweight ", s), dw, sum(rows+16, 4*math.Sqrt(float64(rows))+4))
+				fused.RMSNormGrad(dx, kernels.Array{}, dy, in, w, rstd, rows, cols)
+				x.Result(fmt.Sprint("dx alone ", s), dx, sum(cols+16, size))
 			}
 		}})
 	}
-	return out
+	return append(out, Case{Name: "norm/far from zero", Needs: has[kernels.Norms], Run: func(x *Rig) {
+		// The variance of 1000 ± 1 is lost when it is the difference of the mean
+		// square and the squared mean.
+		fused := x.Backend.(kernels.Norms)
+		const rows, cols, far = 9, 700, 1000
+		in := x.Empty(f, rows*cols)
+		x.Set(in, func(int) float64 { return far + x.rng.NormFloat64() })
+		w, y, mean, rstd := x.Normal(f, cols), x.Empty(f, rows*cols), x.Empty(f, rows), x.Empty(f, rows)
+		fused.LayerNorm(y, mean, rstd, in, w, kernels.Array{}, rows, cols, 1e-5)
+		x.Result("y", y, sum(4, 4*far))
+		x.Result("mean", mean, sum(cols, far))
+		x.Result("rstd", rstd, rounded(100))
+		same := x.Values(f, 7, 7, 7, 7)
+		fused.LayerNorm(y.Slice(0, 4), mean.Slice(0, 1), rstd.Slice(0, 1), same, w.Slice(0, 4), kernels.Array{}, 1, 4, 1e-5)
+		x.Result("constant row", y, sum(4, 4))
+		x.Result("constant row's rstd", rstd, rounded(8))
+		bad := x.Values(f, 1, math.NaN(), 2, 3, 4, 5, 6, 7)
+		fused.RMSNorm(y.Slice(0, 8), rstd.Slice(0, 2), bad, w.Slice(0, 4), 2, 4, 1e-5)
+		x.Result("NaN in the first row", y, sum(4, 4))
+	}})
 }

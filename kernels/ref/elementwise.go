@@ -13,7 +13,13 @@ func (b *Backend) Fill(dst kernels.Array, value float64) {
 	}
 }
 
-func (b *Backend) Copy(dst, src kernels.Array) { store(dst, load(src)) }
+func (b *Backend) Copy(dst, src kernels.Array) {
+	if dst.DType == src.DType { // bit for bit: an int64 may not fit a float64
+		copy(raw(dst), raw(src))
+		return
+	}
+	store(dst, load(src))
+}
 
 // phi is the standard normal distribution function.
 func phi(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
@@ -111,15 +117,24 @@ func apply(op kernels.BinaryOp, x, y float64) float64 {
 	case kernels.Div:
 		return x / y
 	case kernels.Maximum:
-		return math.Max(x, y)
+		return larger(x, y)
 	case kernels.Minimum:
-		return math.Min(x, y)
+		return -larger(-x, -y)
 	case kernels.Greater:
 		return truth(x > y)
 	case kernels.Equal:
 		return truth(x == y)
 	}
 	panic(&kernels.Error{Op: "binary", Err: fmt.Errorf("no operation %d", op)})
+}
+
+// larger is the greater of two numbers, or NaN if either is: unlike math.Max,
+// for which infinity wins over NaN.
+func larger(x, y float64) float64 {
+	if math.IsNaN(x) || math.IsNaN(y) {
+		return math.NaN()
+	}
+	return math.Max(x, y)
 }
 
 func truth(ok bool) float64 {

@@ -16,7 +16,7 @@ func (b *Backend) CopyStrided(dst, src kernels.Array, shape, dstStride, srcStrid
 	})
 }
 
-// row checks one index of a gather or scatter.
+// row checks one index into the rows of a table.
 func row(op string, i, rows int) int {
 	if i < 0 || i >= rows {
 		panic(&kernels.Error{Op: op, Err: fmt.Errorf("index %d of %d rows", i, rows)})

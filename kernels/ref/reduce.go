@@ -9,16 +9,16 @@ import (
 func (b *Backend) Reduce(op kernels.ReduceOp, dst, src kernels.Array, outer, mid, inner int) {
 	for o := range outer {
 		for i := range inner {
-			v := map[kernels.ReduceOp]float64{kernels.Sum: 0, kernels.Max: math.Inf(-1), kernels.Min: math.Inf(1)}[op]
+			v := [kernels.NumReduceOps]float64{kernels.Sum: 0, kernels.Max: math.Inf(-1), kernels.Min: math.Inf(1)}[op]
 			for m := range mid {
 				x := at(src, (o*mid+m)*inner+i)
 				switch op {
 				case kernels.Sum:
 					v += x
 				case kernels.Max:
-					v = math.Max(v, x)
+					v = larger(v, x)
 				case kernels.Min:
-					v = math.Min(v, x)
+					v = -larger(-v, -x)
 				}
 			}
 			set(dst, o*inner+i, v)
@@ -38,7 +38,7 @@ func (b *Backend) SumSquares(x kernels.Array) float64 {
 func logSumExp(v []float64) float64 {
 	top := math.Inf(-1)
 	for _, x := range v {
-		top = math.Max(top, x)
+		top = larger(top, x)
 	}
 	if math.IsInf(top, -1) {
 		return top

@@ -11,7 +11,6 @@ package ref
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"unsafe"
 
 	"dpolab/kernels"
@@ -26,7 +25,7 @@ func init() {
 // Backend is one instance of the reference backend.
 type Backend struct {
 	dev    device.Device
-	blocks map[unsafe.Pointer][]uint64
+	blocks map[unsafe.Pointer][]byte // live memory, exactly as long as asked for
 	stats  kernels.MemoryStats
 	limit  int64
 }
@@ -42,7 +41,7 @@ var (
 
 // New returns an instance for a device.
 func New(d device.Device) *Backend {
-	return &Backend{dev: d, blocks: map[unsafe.Pointer][]uint64{}}
+	return &Backend{dev: d, blocks: map[unsafe.Pointer][]byte{}}
 }
 
 func (b *Backend) Device() device.Device { return b.dev }
@@ -50,7 +49,7 @@ func (b *Backend) Describe() string      { return "float64 reference, 1 thread" 
 func (b *Backend) Synchronize()          {}
 
 func (b *Backend) Close() error {
-	b.blocks = map[unsafe.Pointer][]uint64{}
+	b.blocks = map[unsafe.Pointer][]byte{}
 	b.stats = kernels.MemoryStats{}
 	return nil
 }
@@ -68,15 +67,13 @@ func (b *Backend) Alloc(n int) (unsafe.Pointer, error) {
 	if b.limit > 0 && b.stats.LiveBytes+int64(n) > b.limit {
 		return nil, fmt.Errorf("ref: %d bytes asked, %d live, limit %d", n, b.stats.LiveBytes, b.limit)
 	}
-	words := make([]uint64, n/8+1+alignment/8)
-	p := unsafe.Pointer(&words[0])
-	for uintptr(p)%alignment != 0 {
-		p = unsafe.Add(p, 8)
-	}
-	first := int(uintptr(p)-uintptr(unsafe.Pointer(&words[0]))) / 8
-	b.blocks[p] = words[first : first+n/8+1]
-	poison(words)
-	b.sizes(p, n)
+	// Room to move the start to the alignment, and one byte so that the
+	// pointer is valid even for n = 0.
+	room := make([]byte, n+alignment)
+	skip := (alignment - int(uintptr(unsafe.Pointer(&room[0]))%alignment)) % alignment
+	p := unsafe.Pointer(&room[skip])
+	b.blocks[p] = room[skip : skip+n]
+	poison(b.blocks[p])
 	b.stats.LiveBytes += int64(n)
 	b.stats.PeakBytes = max(b.stats.PeakBytes, b.stats.LiveBytes)
 	b.stats.ReservedBytes = b.stats.LiveBytes
@@ -85,30 +82,22 @@ func (b *Backend) Alloc(n int) (unsafe.Pointer, error) {
 	return p, nil
 }
 
-// sizes keeps the exact size asked for in the slice's last word.
-func (b *Backend) sizes(p unsafe.Pointer, n int) {
-	w := b.blocks[p]
-	b.blocks[p] = append(w[:len(w):len(w)], uint64(n))
-}
-
-func poison(words []uint64) {
-	for i := range words {
-		words[i] = math.MaxUint64
+// poison fills memory with bytes that are a NaN in every floating type and -1
+// in every integer type.
+func poison(memory []byte) {
+	for i := range memory {
+		memory[i] = 0xff
 	}
 }
 
 func (b *Backend) Free(p unsafe.Pointer) {
-	words, ok := b.blocks[p]
+	memory, ok := b.blocks[p]
 	if !ok {
 		panic(&kernels.Error{Op: "free", Err: fmt.Errorf("%p was not allocated here", p)})
 	}
-	n := int(words[len(words)-1])
-	clearTo := unsafe.Slice((*byte)(p), n)
-	for i := range clearTo {
-		clearTo[i] = 0xff
-	}
+	poison(memory)
 	delete(b.blocks, p)
-	b.stats.LiveBytes -= int64(n)
+	b.stats.LiveBytes -= int64(len(memory))
 	b.stats.ReservedBytes = b.stats.LiveBytes
 }
 
@@ -120,7 +109,9 @@ func (b *Backend) Download(dst []byte, src unsafe.Pointer) {
 }
 func (b *Backend) MemoryStats() kernels.MemoryStats { return b.stats }
 func (b *Backend) ResetPeak()                       { b.stats.PeakBytes = b.stats.LiveBytes }
-func (b *Backend) EmptyCache()                      { runtime.GC() }
+
+// EmptyCache has nothing to do: freed memory is not kept.
+func (b *Backend) EmptyCache() {}
 
 // load reads an array as float64.
 func load(a kernels.Array) []float64 {
@@ -184,6 +175,9 @@ func toOdd(v float64) float32 {
 	}
 	return math.Float32frombits(math.Float32bits(f) | 1)
 }
+
+// raw is an array's memory.
+func raw(a kernels.Array) []byte { return unsafe.Slice((*byte)(a.Data), a.Bytes()) }
 
 // store writes a whole array.
 func store(a kernels.Array, values []float64) {

@@ -15,7 +15,10 @@ func (b *Backend) RotaryGrad(dx, dy kernels.Heads, args *kernels.RotaryArgs) {
 func turn(x kernels.Heads, args *kernels.RotaryArgs, direction float64, to kernels.Heads, put func(i int, v float64)) {
 	half := args.Dim / 2
 	for t := range args.Rows {
-		p := int(at(args.Positions, t))
+		p := 0
+		if half > 0 {
+			p = row("rotary", int(at(args.Positions, t)), args.Cos.Len/half)
+		}
 		for h := range args.NumHeads {
 			from, dst := t*x.Row+h*x.Head, t*to.Row+h*to.Head
 			for i := range half {
