@@ -251,6 +251,9 @@ func TestInPlace(t *testing.T) {
 		panics(t, name, "changed in place", func() { y.Backward(nil) })
 		x.ZeroGrad()
 	}
+	x.Square().Sum().Backward(nil) // saved after the writes
+	expect(t, "a later graph", x.Grad(), 0, 0)
+	x.ZeroGrad()
 	y := x.AddScalar(1).Sum() // saves nothing
 	dev.NoGrad(func() { x.Fill(7) })
 	y.Backward(nil)
@@ -303,6 +306,15 @@ func TestFailedBackward(t *testing.T) {
 		if x.Grad() != nil {
 			t.Error("the failed pass reached the leaf")
 		}
+		// Half of one operation's gradients: h gets its part before w's fails.
+		h, w := x.MulScalar(3), leaf(dev, 5)
+		bad = h.Mul(w)
+		h.Detach().Zero()
+		panics(t, "half", "changed in place", func() { bad.Sum().Backward(nil) })
+		h.Sum().Backward(nil)
+		expect(t, "after half", x.Grad(), 3)
+		x.ZeroGrad()
+
 		armed = false
 		shared = x.Square()
 		tensor.Hook(shared, func() {}).Mul(shared).Sum().Backward(nil)

@@ -103,11 +103,12 @@ func gradientCases() []gradientCase {
 		}},
 		{"checkpoint of shared values", [][]int{{3}, {3}}, func(in []*T) *T {
 			shared := in[1].Exp()
+			before := shared.Tanh()
 			y := tensor.Checkpoint(in[0].Tanh(), func(x *T) *T {
 				inner := tensor.Checkpoint(x.Mul(shared), func(x *T) *T { return x.Sigmoid().Mul(in[1]) })
 				return inner.Add(shared)
 			})
-			return y.Mul(shared)
+			return tensor.Cat(0, []*T{y.Mul(before), tensor.Checkpoint(y, func(x *T) *T { return x.Mul(before) })})
 		}},
 		{"broadcast", [][]int{{2, 3, 4}, {3, 1}, {1}}, func(in []*T) *T { return in[0].Mul(in[1]).Add(in[2]).Square() }},
 		{"linear", [][]int{{3, 4}, {2, 4}, {2}}, func(in []*T) *T { return tensor.Linear(in[0], in[1], in[2]).Square() }},

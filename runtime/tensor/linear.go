@@ -64,7 +64,8 @@ func linear(name string, x, weight, bias *Tensor, result dtype.DType, transposed
 			be.Gemm(&g)
 		}
 		if b.Needs(2) {
-			db := Empty(dy.dev, promote(dy.DType(), b.n.inputs[2].dtype), out)
+			_, dt := b.slot(2)
+			db := Empty(dy.dev, promote(dy.DType(), dt), out)
 			be.Reduce(kernels.Sum, db.Array(), dy.Array(), 1, rows, out)
 			b.Give(2, db)
 		}

@@ -179,6 +179,32 @@ func TestOperationsLeaveNothing(t *testing.T) {
 	}
 }
 
+// TestFrozenOperandsSaveLess checks that an operand is kept only for the sake of
+// another that wants a gradient.
+func TestFrozenOperandsSaveLess(t *testing.T) {
+	dev := refDevice()
+	frozen := tensor.Full(dev, dtype.Float64, 1, 4, 4)
+	trained := tensor.Full(dev, dtype.Float64, 1, 4, 4).SetRequiresGrad(true)
+	for name, fn := range map[string]func(x *T) *T{
+		"linear": func(x *T) *T { return tensor.Linear(x, frozen, nil) },
+		"conv1d": func(x *T) *T { return tensor.Conv1D(x, frozen, nil) },
+		"matmul": func(x *T) *T { return x.Reshape(1, 4, 4).MatMul(frozen.Reshape(1, 4, 4)) },
+		"mul":    func(x *T) *T { return x.Mul(frozen) },
+		"div":    func(x *T) *T { return x.Div(frozen) },
+	} {
+		dev.Scope(func() *T {
+			before := live(dev)
+			y := dev.Scope(func() *T { return fn(trained.AddScalar(1)) })
+			if held := live(dev) - before; held != 8*16 {
+				t.Errorf("%s: %d bytes held, want the result's %d", name, held, 8*16)
+			}
+			y.Sum().Backward(nil)
+			trained.ZeroGrad()
+			return nil
+		})
+	}
+}
+
 // TestIntermediatesAreFreed measures a chain of operations: what forward saved
 // must go during backward, not after it.
 func TestIntermediatesAreFreed(t *testing.T) {
@@ -188,18 +214,16 @@ func TestIntermediatesAreFreed(t *testing.T) {
 	start := live(dev)
 	var half int64
 	chain := func(x *T) *T {
-		return dev.Scope(func() *T {
-			for i := range n {
-				if i == n/2 {
-					x = tensor.Hook(x, func() { half = live(dev) - start })
-				}
-				x = x.Tanh()
+		for i := range n {
+			if i == n/2 {
+				x = tensor.Hook(x, func() { half = live(dev) - start })
 			}
-			return x
-		})
+			x = x.Tanh()
+		}
+		return x
 	}
 	dev.Scope(func() *T {
-		y := chain(x)
+		y := dev.Scope(func() *T { return chain(x) })
 		if saved := live(dev) - start; saved != n*size {
 			t.Errorf("forward holds %d bytes, want %d", saved, n*size)
 		}
@@ -219,6 +243,7 @@ func TestIntermediatesAreFreed(t *testing.T) {
 	x.ZeroGrad()
 
 	const blocks = 4
+	half = 0
 	dev.Scope(func() *T {
 		y := x
 		for range blocks {
@@ -231,6 +256,9 @@ func TestIntermediatesAreFreed(t *testing.T) {
 		y.Backward(tensor.Full(dev, dtype.Float64, 1, 1000))
 		if peak := dev.MemoryStats().PeakBytes - start; peak > (blocks+n+6)*size {
 			t.Errorf("checkpointed backward peaked at %d bytes, want at most %d", peak, (blocks+n+6)*size)
+		}
+		if half > (n/2+8)*size { // the last hook to run is the first block's
+			t.Errorf("half way through a block %d bytes were held, want at most %d", half, (n/2+8)*size)
 		}
 		return nil
 	})
