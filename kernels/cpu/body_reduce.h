@@ -118,13 +118,13 @@ static void softmax(arr dst, arr src, int64_t rows, int64_t cols, int logs) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
 			sum += exp_total(in(src, start + at, m, bx), m, shift);
 		}
-		float lse = shift + logf(sum), inv = 1.0f / sum;
+		float log_sum = logf(sum), inv = 1.0f / sum;
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
 			const float *xs = in(src, start + at, m, bx);
 			float *ys = out(dst, start + at, by);
 			if (logs)
-				for (int64_t i = 0; i < m; i++) ys[i] = xs[i] - lse;
+				for (int64_t i = 0; i < m; i++) ys[i] = (xs[i] - shift) - log_sum; // in this order: shift may be large
 			else
 				for (int64_t i = 0; i < m; i++) ys[i] = exp_f(xs[i] - shift) * inv;
 			done(dst, start + at, ys, m);

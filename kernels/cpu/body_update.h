@@ -1,22 +1,22 @@
 // Optimizer steps in one pass, with PyTorch's formulas and order of operations.
 
 static void adamw(float *restrict p, const float *restrict g, float *restrict m, float *restrict v, int64_t n, const update_args *u) {
-	float decay = 1.0f - u->lr * u->wd, step = u->lr / u->c1, root = u->c2;
+	float step = u->lr / u->c1, root = u->c2;
 	for (int64_t i = 0; i < n; i++) {
 		float gr = g[i] * u->scale;
-		m[i] = m[i] + (gr - m[i]) * (1.0f - u->b1);
-		v[i] = v[i] * u->b2 + (1.0f - u->b2) * gr * gr;
-		p[i] = p[i] * decay - step * m[i] / (sqrtf(v[i]) / root + u->eps);
+		m[i] = m[i] + (gr - m[i]) * u->rest1;
+		v[i] = v[i] * u->b2 + u->rest2 * gr * gr;
+		p[i] = p[i] * u->decay - step * m[i] / (sqrtf(v[i]) / root + u->eps);
 	}
 }
 
 static void rmsprop(float *restrict p, const float *restrict g, float *restrict sq, float *restrict mom, float *restrict avg, int64_t n, const update_args *u) {
 	for (int64_t i = 0; i < n; i++) {
 		float gr = g[i] * u->scale + u->wd * p[i];
-		sq[i] = sq[i] * u->alpha + (1.0f - u->alpha) * gr * gr;
+		sq[i] = sq[i] * u->b1 + u->rest1 * gr * gr;
 		float var = sq[i];
 		if (avg) {
-			avg[i] = avg[i] + (gr - avg[i]) * (1.0f - u->alpha);
+			avg[i] = avg[i] + (gr - avg[i]) * u->rest1;
 			var -= avg[i] * avg[i];
 		}
 		float change = gr / (sqrtf(var) + u->eps);
@@ -32,7 +32,7 @@ static void sgd(float *restrict p, const float *restrict g, float *restrict mom,
 	for (int64_t i = 0; i < n; i++) {
 		float gr = g[i] * u->scale + u->wd * p[i];
 		if (mom) {
-			mom[i] = u->first ? gr : u->momentum * mom[i] + (1.0f - u->damp) * gr;
+			mom[i] = u->first ? gr : u->momentum * mom[i] + u->rest1 * gr;
 			gr = u->nesterov ? gr + u->momentum * mom[i] : mom[i];
 		}
 		p[i] -= u->lr * gr;

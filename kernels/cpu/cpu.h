@@ -47,7 +47,8 @@ typedef struct {
 } attention_args;
 
 typedef struct {
-	float lr, b1, b2, eps, wd, c1, c2, alpha, momentum, damp, scale;
+	// Complements such as 1 - beta are taken in double, before rounding.
+	float lr, b1, b2, rest1, rest2, eps, decay, wd, c1, c2, momentum, scale;
 	int32_t nesterov, first;
 } update_args;
 

@@ -17,9 +17,21 @@ const (
 	logProbChunk = 2048
 )
 
-// scratchFloats allocates a float32 array that the caller frees.
-func (b *Backend) scratchFloats(op string, n int) kernels.Array {
-	return kernels.Array{Data: b.must(op, 4*n), DType: dtype.Float32, Len: n}
+// logProbScratch allocates, as one block, rows of hidden states in their own
+// type and float32 arrays of the given lengths. The caller frees hidden.Data.
+func (b *Backend) logProbScratch(op string, a *kernels.LogProbArgs, rows int, lengths ...int) (hidden kernels.Array, floats []kernels.Array) {
+	hidden = kernels.Array{DType: a.Hidden.DType, Len: rows * a.D}
+	size := (hidden.Bytes() + 63) / 64 * 64
+	at := size
+	for _, n := range lengths {
+		size += (4*n + 63) / 64 * 64
+	}
+	hidden.Data = b.must(op, size)
+	for _, n := range lengths {
+		floats = append(floats, kernels.Array{Data: unsafe.Add(hidden.Data, at), DType: dtype.Float32, Len: n})
+		at += (4*n + 63) / 64 * 64
+	}
+	return hidden, floats
 }
 
 func hostFloats(a kernels.Array) []float32 { return unsafe.Slice((*float32)(a.Data), a.Len) }
@@ -39,9 +51,9 @@ func (b *Backend) LogProb(a *kernels.LogProbArgs) {
 	checkIndices("log_prob", indices("log_prob", a.Rows), a.T)
 	checkIndices("log_prob", indices("log_prob", a.Labels), a.V)
 	n := min(a.R, logProbRows)
-	hidden := kernels.Array{Data: b.must("log_prob", n*a.D*a.Hidden.DType.Size()), DType: a.Hidden.DType, Len: n * a.D}
-	logits, stats := b.scratchFloats("log_prob", n*min(a.V, logProbChunk)), b.scratchFloats("log_prob", 3*n)
-	defer func() { b.Free(hidden.Data); b.Free(logits.Data); b.Free(stats.Data) }()
+	hidden, scratch := b.logProbScratch("log_prob", a, n, n*min(a.V, logProbChunk), 3*n)
+	defer b.Free(hidden.Data)
+	logits, stats := scratch[0], scratch[1]
 	for lo := 0; lo < a.R; lo += logProbRows {
 		rows := min(logProbRows, a.R-lo)
 		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)
@@ -67,9 +79,9 @@ func (b *Backend) LogProb(a *kernels.LogProbArgs) {
 
 func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 	n := min(a.R, logProbRows)
-	hidden := kernels.Array{Data: b.must("log_prob gradient", n*a.D*a.Hidden.DType.Size()), DType: a.Hidden.DType, Len: n * a.D}
-	logits, dhidden := b.scratchFloats("log_prob gradient", n*min(a.V, logProbChunk)), b.scratchFloats("log_prob gradient", n*a.D)
-	defer func() { b.Free(hidden.Data); b.Free(logits.Data); b.Free(dhidden.Data) }()
+	hidden, scratch := b.logProbScratch("log_prob gradient", &a.LogProbArgs, n, n*min(a.V, logProbChunk), n*a.D)
+	defer b.Free(hidden.Data)
+	logits, dhidden := scratch[0], scratch[1]
 	for lo := 0; lo < a.R; lo += logProbRows {
 		rows := min(logProbRows, a.R-lo)
 		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)

@@ -22,7 +22,7 @@ func (b *Backend) CopyStrided(dst, src kernels.Array, shape, dstStride, srcStrid
 	for _, d := range shape {
 		rows *= d
 	}
-	b.parallel(rows, max(1, grain/run), func(lo, hi int) {
+	b.parallel(rows, max(1, grain/max(run, 1)), func(lo, hi int) {
 		index := make([]int, len(shape))
 		at := lo
 		d, s := 0, 0
