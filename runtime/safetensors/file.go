@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +19,7 @@ type File struct {
 	data     []byte           // mapped, from the start of the data
 	shards   map[string]*File // by tensor, when joined
 	open     []*File
+	closed   bool
 }
 
 // Open maps one file and checks its header.
@@ -36,6 +36,9 @@ func Open(path string) (*File, error) {
 	if st.IsDir() {
 		return nil, fmt.Errorf("safetensors: %s is a directory", path)
 	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("safetensors: %s is not a regular file", path)
+	}
 	if st.Size() < 8 {
 		return nil, fmt.Errorf("safetensors: %s: truncated: %d bytes, too short for a header length", path, st.Size())
 	}
@@ -51,55 +54,6 @@ func Open(path string) (*File, error) {
 	return &File{path: path, tensors: tensors, metadata: metadata, mapped: mapped, data: mapped[start:]}, nil
 }
 
-// OpenDir opens a model directory's weights: model.safetensors, or the shards
-// that model.safetensors.index.json lists.
-func OpenDir(dir string) (*File, error) {
-	index := filepath.Join(dir, "model.safetensors.index.json")
-	text, err := os.ReadFile(index)
-	if errors.Is(err, os.ErrNotExist) {
-		return Open(filepath.Join(dir, "model.safetensors"))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("safetensors: %w", err)
-	}
-	var raw struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return nil, fmt.Errorf("safetensors: %s: %w", index, err)
-	}
-	if len(raw.WeightMap) == 0 {
-		return nil, fmt.Errorf("safetensors: %s: no weight_map", index)
-	}
-	joined := &File{path: dir, tensors: map[string]Info{}, shards: map[string]*File{}}
-	byName := map[string]*File{}
-	for tensor, name := range raw.WeightMap {
-		shard := byName[name]
-		if shard == nil {
-			if filepath.Base(name) != name {
-				joined.Close()
-				return nil, fmt.Errorf("safetensors: %s: shard %q is not a plain file name", index, name)
-			}
-			if shard, err = Open(filepath.Join(dir, name)); err != nil {
-				joined.Close()
-				return nil, err
-			}
-			byName[name] = shard
-			joined.open = append(joined.open, shard)
-		}
-		info, ok := shard.tensors[tensor]
-		if !ok {
-			joined.Close()
-			return nil, fmt.Errorf("safetensors: %s: the index places tensor %q in %s, which lacks it", dir, tensor, name)
-		}
-		joined.tensors[tensor], joined.shards[tensor] = info, shard
-	}
-	if len(joined.open) > 0 {
-		joined.metadata = joined.open[0].metadata
-	}
-	return joined, nil
-}
-
 // Names lists the tensors, sorted.
 func (f *File) Names() []string {
 	names := make([]string, 0, len(f.tensors))
@@ -110,7 +64,8 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Metadata returns the header's free-form strings.
+// Metadata returns the header's free-form strings; of several files, the first
+// shard's.
 func (f *File) Metadata() map[string]string { return f.metadata }
 
 // Info describes a tensor; ok is false if there is none of that name.
@@ -120,34 +75,71 @@ func (f *File) Info(name string) (info Info, ok bool) {
 }
 
 // Tensor returns a tensor's description and its bytes, which are a view of the
-// file and must not be used after Close.
+// file and must not be used after Close, nor written to.
 func (f *File) Tensor(name string) (Info, []byte, error) {
-	if f.shards != nil {
-		if s := f.shards[name]; s != nil {
-			return s.Tensor(name)
-		}
-		return Info{}, nil, fmt.Errorf("safetensors: %s: no tensor %q", f.path, name)
+	if f.closed {
+		return Info{}, nil, fmt.Errorf("safetensors: %s: tensor %q asked for after Close", f.path, name)
 	}
 	info, ok := f.tensors[name]
 	if !ok {
 		return Info{}, nil, fmt.Errorf("safetensors: %s: no tensor %q", f.path, name)
 	}
+	if f.shards != nil {
+		return f.shards[name].Tensor(name)
+	}
 	if info.DType.Size() == 0 {
 		return info, nil, fmt.Errorf("safetensors: %s: tensor %q has type %s, which is not read; convert it to F32, BF16 or F16", f.path, name, info.Type)
 	}
-	return info, f.data[info.start:info.end], nil
+	return info, f.data[info.start:info.end:info.end], nil
 }
 
-// Close unmaps the file; tensors' bytes must not be used any more.
+// Close unmaps the file; tensors' bytes must not be used any more. A second
+// Close does nothing.
 func (f *File) Close() error {
+	f.closed = true
 	var errs []error
 	for _, s := range f.open {
 		errs = append(errs, s.Close())
 	}
 	f.open = nil
 	if f.mapped != nil {
-		errs = append(errs, unix.Munmap(f.mapped))
+		if err := unix.Munmap(f.mapped); err != nil {
+			errs = append(errs, fmt.Errorf("safetensors: unmap %s: %w", f.path, err))
+		}
 		f.mapped, f.data = nil, nil
 	}
 	return errors.Join(errs...)
+}
+
+// The names that transformers gives a model directory's weights.
+const (
+	weightsName = "model.safetensors"
+	indexName   = "model.safetensors.index.json"
+)
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// OpenDir opens a model directory's weights: model.safetensors if it is there,
+// as transformers prefers it, else the shards that
+// model.safetensors.index.json lists.
+func OpenDir(dir string) (*File, error) {
+	single, index := filepath.Join(dir, weightsName), filepath.Join(dir, indexName)
+	if exists(single) {
+		return Open(single)
+	}
+	if exists(index) {
+		return openIndex(dir, index)
+	}
+	if st, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	} else if !st.IsDir() {
+		return nil, fmt.Errorf("safetensors: %s is not a directory", dir)
+	}
+	if exists(filepath.Join(dir, "pytorch_model.bin")) || exists(filepath.Join(dir, "pytorch_model.bin.index.json")) {
+		return nil, fmt.Errorf("safetensors: %s holds PyTorch pickles only; save it with save_pretrained(safe_serialization=True)", dir)
+	}
+	return nil, fmt.Errorf("safetensors: %s holds neither %s nor %s", dir, weightsName, indexName)
 }

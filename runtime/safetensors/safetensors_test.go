@@ -3,6 +3,7 @@ package safetensors
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,8 @@ func TestBadFiles(t *testing.T) {
 		"not JSON":          {file("hello", 0), "not a JSON object"},
 		"not UTF-8":         {file("{\"\xff\":1}", 0), "not UTF-8"},
 		"unclosed":          {file("{"+one, 8), "not closed"},
+		"leading space":     {file(" {"+one+"}", 8), "not a JSON object"},
+		"empty header":      {file("", 0), "not a JSON object"},
 		"trailing":          {file("{"+one+"} x", 8), "after the JSON object"},
 		"truncated data":    {file("{"+one+"}", 7), "truncated file"},
 		"extra data":        {file("{"+one+"}", 9), "the file at 9"},
@@ -77,7 +80,19 @@ func TestBadFiles(t *testing.T) {
 		"gap":               {file("{"+one+`,"y":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}}`, 16), "gap or overlap"},
 		"unknown type":      {file(`{"x":{"dtype":"Q4","shape":[2],"data_offsets":[0,8]}}`, 8), `unknown type "Q4"`},
 		"missing shape":     {file(`{"x":{"dtype":"F32","data_offsets":[0,8]}}`, 8), "want dtype, shape"},
-		"bad metadata":      {file(`{"__metadata__":{"a":1}}`, 0), "object of strings"},
+		"bad metadata":      {file(`{"__metadata__":{"a":1}}`, 0), "want a string"},
+		"bad metadata kind": {file(`{"__metadata__":[]}`, 0), "want a JSON object"},
+		"metadata twice":    {file(`{"__metadata__":{"a":"b","a":"c"}}`, 0), "twice"},
+		"field twice":       {file(`{"x":{"dtype":"F32","dtype":"I32","shape":[2],"data_offsets":[0,8]}}`, 8), "twice"},
+		"field in capitals": {file(`{"x":{"DType":"F32","shape":[2],"data_offsets":[0,8]}}`, 8), "want dtype, shape"},
+		"three offsets":     {file(`{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}`, 8), "two data_offsets"},
+		"null shape":        {file(`{"x":{"dtype":"F32","shape":null,"data_offsets":[0,8]}}`, 8), "got null"},
+		"fraction":          {file(`{"x":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}`, 8), "want an integer"},
+		"quoted size":       {file(`{"x":{"dtype":"F32","shape":["2"],"data_offsets":[0,8]}}`, 8), "want an integer"},
+		"offset past int64": {file(`{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,9223372036854775808]}}`, 8), "below 2^63"},
+		"hidden overflow":   {file(`{"x":{"dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0]}}`, 0), "overflows"},
+		"half a byte":       {file(`{"x":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}}`, 1), "not whole bytes"},
+		"entry no object":   {file(`{"x":5}`, 0), "want a JSON object"},
 	} {
 		path := filepath.Join(t.TempDir(), "x.safetensors")
 		if err := os.WriteFile(path, c.file, 0o644); err != nil {
@@ -161,18 +176,168 @@ func TestWriterChecks(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left %v behind", left)
 	}
+	for want, infos := range map[string][]Info{
+		"cannot write type":    {{Name: "x"}},
+		"cannot write type U8": {{Name: "x", Type: "U8", Shape: []int{1}}},
+		"negative size":        {{Name: "x", DType: dtype.Float32, Shape: []int{-1}}},
+		"overflows":            {{Name: "x", DType: dtype.Float32, Shape: []int{1 << 40, 1 << 40}}},
+		"twice":                {{Name: "x", DType: dtype.Float32}, {Name: "x", DType: dtype.Float32}},
+		"cannot be a tensor's": {{Name: "__metadata__", DType: dtype.Float32}},
+		`"\xff" cannot`:        {{Name: "\xff", DType: dtype.Float32}},
+	} {
+		if _, err := Create(path, nil, infos); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%v: error %v, want %q and the path", infos, err, want)
+		}
+	}
+}
+
+// TestEmptyTensors: one without elements may be written or passed over.
+func TestEmptyTensors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	infos := []Info{{Name: "e", DType: dtype.Float32, Shape: []int{0}}, {Name: "f", DType: dtype.Float32, Shape: []int{2, 0}}, {Name: "x", DType: dtype.Int32}}
+	for _, order := range [][]string{{"e", "f", "x"}, {"x"}, {"f", "x"}} {
+		w, err := Create(path, nil, infos)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range order {
+			if err := w.Write(name, make([]byte, map[string]int{"x": 4}[name])); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAfterClose(t *testing.T) {
+	f, err := Open("testdata/types.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), f.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := f.Tensor("scalar"); err == nil || !strings.Contains(err.Error(), "after Close") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestWriteDir writes a directory whole, in shards, and whole again, and wants
+// each time all of the tensors and none of the files before.
+func TestWriteDir(t *testing.T) {
+	dir := t.TempDir()
+	var infos []Info
+	for _, n := range []string{"c", "a", "d", "b"} {
+		infos = append(infos, Info{Name: n, DType: dtype.Float32, Shape: []int{2}})
+	}
+	content := func(name string) ([]byte, error) { return []byte(strings.Repeat(name, 8)), nil }
+	for _, c := range []struct {
+		most  int64
+		files string
+	}{
+		{0, "model.safetensors"},
+		{16, "model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json"},
+		{17, "model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json"},
+		{1, "model-00001-of-00004.safetensors model-00002-of-00004.safetensors model-00003-of-00004.safetensors model-00004-of-00004.safetensors model.safetensors.index.json"},
+		{32, "model.safetensors"},
+	} {
+		if err := WriteDir(dir, nil, infos, c.most, content); err != nil {
+			t.Fatal(err)
+		}
+		var files []string
+		list, _ := os.ReadDir(dir)
+		for _, e := range list {
+			files = append(files, e.Name())
+		}
+		if got := strings.Join(files, " "); got != c.files {
+			t.Errorf("limit %d: %s, want %s", c.most, got, c.files)
+		}
+		f, err := OpenDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(f.Names(), ""); got != "abcd" || f.Metadata()["format"] != "pt" {
+			t.Errorf("limit %d: names %s, metadata %v", c.most, got, f.Metadata())
+		}
+		for _, n := range f.Names() {
+			want, _ := content(n)
+			if _, got, err := f.Tensor(n); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("limit %d: %s: %q %v", c.most, n, got, err)
+			}
+		}
+		f.Close()
+	}
+	stop := errors.New("stop")
+	if err := WriteDir(dir, nil, infos, 16, func(string) ([]byte, error) { return nil, stop }); !errors.Is(err, stop) {
+		t.Errorf("got %v", err)
+	}
+	if f, err := OpenDir(dir); err != nil {
+		t.Errorf("a failed write took the old weights along: %v", err)
+	} else {
+		f.Close()
+	}
+}
+
+func TestOpenDirErrors(t *testing.T) {
+	empty, pickles := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(pickles, "pytorch_model.bin"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		empty:                          "holds neither",
+		pickles:                        "pickles",
+		filepath.Join(empty, "absent"): "no such file",
+		"testdata/types.safetensors":   "not a directory",
+	} {
+		if _, err := OpenDir(dir); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v, want %q", dir, err, want)
+		}
+	}
+	if _, err := Open(empty); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("opened a directory: %v", err)
+	}
 }
 
 func FuzzOpen(f *testing.F) {
 	f.Add(file(`{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8))
-	f.Add(file(`{"__metadata__":{"a":"b"}}`, 0))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		tensors, _, start, err := parseHeader(data)
+	f.Add(file(`{"__metadata__":{"a":"b"},"y":{"dtype":"F4","shape":[2,0],"data_offsets":[0,0]}}  `, 0))
+	for _, path := range []string{"testdata/types.safetensors", "testdata/sharded/model-00001-of-00002.safetensors"} {
+		data, err := os.ReadFile(path)
 		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	path := filepath.Join(f.TempDir(), "x.safetensors")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(path)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), path) {
+				t.Errorf("error not of one line, or without the path: %q", err)
+			}
 			return
 		}
-		for _, info := range tensors { // whatever is accepted must be readable
-			_ = data[start+info.start : start+info.end]
+		defer f.Close()
+		total := int64(0)
+		for _, name := range f.Names() { // whatever is accepted must be readable
+			info, data, err := f.Tensor(name)
+			if err == nil && (len(data) != info.Len()*info.DType.Size() || int64(len(data)) != info.Bytes()) {
+				t.Errorf("%q: %d bytes for %+v", name, len(data), info)
+			}
+			sum := byte(0)
+			for _, b := range data {
+				sum += b
+			}
+			total += info.Bytes()
+			_ = sum
+		}
+		if total > int64(len(data)) {
+			t.Errorf("tensors of %d bytes in a file of %d", total, len(data))
 		}
 	})
 }
