@@ -1,11 +1,11 @@
 package models
 
 import (
+	"bytes"
 	"fmt"
-	"math"
+	"slices"
 	"sort"
 	"strings"
-	"unsafe"
 
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/nn"
@@ -18,7 +18,10 @@ import (
 type Checkpoint struct {
 	Dir    string
 	Config RawConfig
-	file   *safetensors.File
+	// AllowNonFinite lets LoadInto take NaN and infinite weights, to look at
+	// a model that diverged.
+	AllowNonFinite bool
+	file           *safetensors.File
 }
 
 // Open reads a directory's configuration and the headers of its weights.
@@ -54,141 +57,127 @@ func (c *Checkpoint) LoadInto(m CausalLM, dev *tensor.Device) error {
 		if err != nil {
 			return err
 		}
-		if err := load(dev, np, info, data); err != nil {
-			return fmt.Errorf("models: %s: %w", c.Dir, err)
+		if err := c.loadRows(dev, np.Parameter, info, data); err != nil {
+			return fmt.Errorf("models: %s: tensor %s: %w", c.Dir, info.Name, err)
 		}
 	}
 	return nil
 }
 
-// resolve finds the tensor of every parameter, and reports all that do not fit.
+// resolve finds the tensor of every parameter by its path, and reports all that
+// do not fit.
 func (c *Checkpoint) resolve(m CausalLM) (map[string]string, error) {
 	layout := m.Layout()
 	names, used := map[string]string{}, map[string]bool{}
-	var missing, wrong []string
-	known := map[string]bool{}
-	aliases := map[*nn.Parameter][]string{}
-	for _, np := range nn.AllNames(m) {
-		aliases[np.Parameter] = append(aliases[np.Parameter], np.Name)
-		known[np.Name] = true
-	}
+	var missing, unexpected, wrong []string
 	for _, np := range nn.NamedParameters(m) {
-		found := ""
-		for _, name := range aliases[np.Parameter] {
-			short, _ := layout.withoutPrefix(name)
-			for _, candidate := range []string{name, short} {
-				if _, ok := c.file.Info(candidate); ok && found == "" {
-					found = candidate
-				}
-			}
-		}
+		found := c.find(layout, np.Name)
 		if found == "" {
 			missing = append(missing, np.Name)
 			continue
 		}
-		info, _ := c.file.Info(found)
-		if want := np.Parameter.Shape(); fmt.Sprint(want) != fmt.Sprint(info.Shape) {
-			wrong = append(wrong, fmt.Sprintf("%s has shape %v, want %v", found, info.Shape, want))
-		}
 		names[np.Name], used[found] = found, true
+		info, _ := c.file.Info(found)
+		if want := np.Parameter.Shape(); !slices.Equal(want, info.Shape) {
+			wrong = append(wrong, fmt.Sprintf("%s of shape %v where %v is wanted", found, info.Shape, want))
+		} else if !info.DType.IsFloat() {
+			wrong = append(wrong, fmt.Sprintf("%s of type %s where floats are wanted", found, info.Type))
+		}
 	}
-	var unexpected []string
+	tied := m.Config().TieWordEmbeddings
 	for _, name := range c.file.Names() {
-		// A tied head may be saved all the same.
-		tied := m.Config().TieWordEmbeddings && (strings.HasSuffix(name, "lm_head.weight") || strings.HasSuffix(name, "embed_out.weight"))
-		if !used[name] && !layout.ignores(name) && !tied {
+		if !used[name] && !layout.ignores(name) && !(tied && name == layout.Head) {
 			unexpected = append(unexpected, name)
 		}
 	}
-	for what, list := range map[string][]string{"misses": missing, "has unexpected": unexpected} {
-		if len(list) > 0 {
-			sort.Strings(list)
-			more := ""
-			if len(list) > 4 {
-				more = fmt.Sprintf(" and %d more", len(list)-4)
-				list = list[:4]
-			}
-			return nil, fmt.Errorf("models: %s %s %s%s", c.Dir, what, strings.Join(list, ", "), more)
+	var problems []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"lacks", missing}, {"has unexpected", unexpected}, {"has", wrong}} {
+		if len(p.names) > 0 {
+			problems = append(problems, p.what+" "+enumerate(p.names))
 		}
 	}
-	if len(wrong) > 0 {
-		return nil, fmt.Errorf("models: %s: %s", c.Dir, strings.Join(wrong, "; "))
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("models: %s does not fit its config.json: it %s", c.Dir, strings.Join(problems, "; it "))
+	}
+	if tied {
+		return names, c.checkTied(layout)
 	}
 	return names, nil
 }
 
-// load fills a parameter's rows from a tensor's bytes.
-func load(dev *tensor.Device, np nn.NamedParameter, info safetensors.Info, data []byte) error {
-	p := np.Parameter
-	master, size := p.Master(), info.DType.Size()
-	rows := data[p.RowStart*p.RowLen()*size : p.RowEnd*p.RowLen()*size]
-	if at, ok := firstNotFinite(rows, info.DType); ok {
-		return fmt.Errorf("tensor %s: element %d is not finite", info.Name, p.RowStart*p.RowLen()+at)
+// find returns the name under which the file has a parameter, "" if it has
+// none: the model's own name, or the bare base model's.
+func (c *Checkpoint) find(layout Layout, name string) string {
+	candidates := []string{name}
+	if short, ok := strings.CutPrefix(name, layout.Prefix); ok {
+		candidates = append(candidates, short)
 	}
-	be := dev.Backend()
-	if info.DType == master.DType() {
-		be.Upload(master.Array().Data, rows)
-	} else {
-		dev.Scope(func() *tensor.Tensor {
-			staged := tensor.Empty(dev, info.DType, master.Shape()...)
-			be.Upload(staged.Array().Data, rows)
-			be.Copy(master.Array(), staged.Array())
-			return nil
-		})
+	for _, candidate := range candidates {
+		if _, ok := c.file.Info(candidate); ok {
+			return candidate
+		}
 	}
-	master.Touch()
+	return ""
+}
+
+// checkTied makes sure that a tied head that is stored all the same says
+// nothing else than the embedding.
+func (c *Checkpoint) checkTied(layout Layout) error {
+	if _, stored := c.file.Info(layout.Head); !stored {
+		return nil
+	}
+	embedding := c.find(layout, layout.Embedding)
+	_, a, err := c.file.Tensor(layout.Head)
+	if err != nil {
+		return err
+	}
+	_, b, err := c.file.Tensor(embedding)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(a, b) {
+		return fmt.Errorf("models: %s: tie_word_embeddings is true, but %s differs from %s", c.Dir, layout.Head, embedding)
+	}
 	return nil
 }
 
-// firstNotFinite finds a NaN or an infinity.
-func firstNotFinite(data []byte, dt dtype.DType) (int, bool) {
-	n := len(data) / dt.Size()
-	if n == 0 {
-		return 0, false
+// enumerate joins names, the first few of many.
+func enumerate(names []string) string {
+	const most = 8
+	sort.Strings(names)
+	if n := len(names) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n)
 	}
-	p := unsafe.Pointer(&data[0])
-	switch dt {
-	case dtype.Float32:
-		for i, v := range unsafe.Slice((*uint32)(p), n) {
-			if v&0x7f800000 == 0x7f800000 {
-				return i, true
-			}
-		}
-	case dtype.BFloat16:
-		for i, v := range unsafe.Slice((*uint16)(p), n) {
-			if v&0x7f80 == 0x7f80 {
-				return i, true
-			}
-		}
-	case dtype.Float16:
-		for i, v := range unsafe.Slice((*uint16)(p), n) {
-			if v&0x7c00 == 0x7c00 {
-				return i, true
-			}
-		}
-	case dtype.Float64:
-		for i, v := range unsafe.Slice((*float64)(p), n) {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return i, true
-			}
-		}
-	}
-	return 0, false
+	return strings.Join(names, ", ")
 }
 
-// Load reads a whole model onto a device, with weights in type dt.
+// Load reads a whole model onto a device, with weights in type dt;
+// dtype.Invalid takes the type that the configuration names, float32 if none.
 func Load(dir string, dev *tensor.Device, dt dtype.DType) (CausalLM, error) {
 	c, err := Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
+	if dt == dtype.Invalid {
+		if dt, err = c.Config.DType(); err != nil {
+			return nil, err
+		}
+	}
 	m, err := c.Build()
 	if err != nil {
 		return nil, err
 	}
-	if err := tensor.Try(func() { nn.Materialize(m, dev, dt) }); err != nil {
+	err = tensor.Try(func() { nn.Materialize(m, dev, dt) })
+	if err == nil {
+		err = c.LoadInto(m, dev)
+	}
+	if err != nil {
+		nn.Release(m)
 		return nil, err
 	}
-	return m, c.LoadInto(m, dev)
+	return m, nil
 }

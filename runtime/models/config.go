@@ -73,11 +73,11 @@ func ReadConfig(dir string) (RawConfig, error) {
 }
 
 // DType returns the type that the weights were saved in according to the
-// configuration, dtype.Invalid if it does not say.
+// configuration, float32 if it does not say.
 func (c RawConfig) DType() (dtype.DType, error) {
 	r := c.Reader()
-	name := r.StringOr("dtype", r.StringOr("torch_dtype", ""))
-	if err := r.Err(); err != nil || name == "" {
+	name := r.StringOr("dtype", r.StringOr("torch_dtype", "float32"))
+	if err := r.Err(); err != nil {
 		return dtype.Invalid, err
 	}
 	dt, err := dtype.Parse(name)
@@ -219,14 +219,10 @@ func (r *Reader) Object(key string) *Reader {
 	return sub
 }
 
-// Reject remembers an error if key has any value but the ones that mean it is
-// off: absent, false or the given neutral one, as JSON. It is for settings
-// that change what a model computes and are not supported.
-func (r *Reader) Reject(key, neutral string) {
-	if !r.Has(key) {
-		return
-	}
-	if raw := string(r.keys[key]); raw != "false" && raw != neutral {
-		r.Fail(key, "it absent, since it is not supported", raw)
+// Reject remembers an error if key is there and neither null nor false: it is
+// for settings that change what a model computes and are not supported.
+func (r *Reader) Reject(key string) {
+	if r.Has(key) && string(r.keys[key]) != "false" {
+		r.Fail(key, "it absent, since it is not supported", string(r.keys[key]))
 	}
 }

@@ -98,6 +98,7 @@ func ModelTypes() []string {
 func New(cfg RawConfig) (CausalLM, error) {
 	r := cfg.Reader()
 	modelType := r.String("model_type")
+	r.Reject("quantization_config")
 	if err := r.Err(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import "dpolab/runtime/nn"
 // that is turned unless rope_parameters says otherwise.
 func (r *Reader) Rotary(thetaKey string, fraction float64, headDim, maxPositions int) nn.RotaryConfig {
 	c := nn.RotaryConfig{MaxPositions: maxPositions, Theta: r.FloatOr(thetaKey, 10000)}
+	fraction = r.FloatOr("partial_rotary_factor", fraction)
 	p := r.Object("rope_parameters")
 	if p == nil {
 		p = r.Object("rope_scaling")

@@ -25,6 +25,9 @@ type Layout struct {
 	// Prefix leads the names of all tensors but the head's: "transformer.".
 	// Checkpoints of the bare base model lack it.
 	Prefix string
+	// Head and Embedding are the names of the output and the input matrix,
+	// which are one where the configuration ties them.
+	Head, Embedding string
 	// Ignored are endings of tensor names that old checkpoints hold and no
 	// model needs, such as attention masks.
 	Ignored []string
@@ -168,10 +171,6 @@ func (p *Pass) Attend(layer int, q, k, v tensor.HeadView, h Heads) *tensor.Tenso
 	}
 	return tensor.Attention(args)
 }
-
-// withoutPrefix returns the name a tensor has in a checkpoint of the bare base
-// model.
-func (l Layout) withoutPrefix(name string) (string, bool) { return strings.CutPrefix(name, l.Prefix) }
 
 // ignores reports whether a checkpoint's tensor is known to be needless.
 func (l Layout) ignores(name string) bool {

@@ -46,9 +46,7 @@ func build(raw models.RawConfig) (models.CausalLM, error) {
 		r.Fail("n_head", fmt.Sprintf("a divisor of n_embd %d", c.HiddenSize), fmt.Sprint(c.NumHeads))
 	}
 	scaled, byLayer := r.BoolOr("scale_attn_weights", true), r.BoolOr("scale_attn_by_inverse_layer_idx", false)
-	if r.BoolOr("add_cross_attention", false) {
-		r.Fail("add_cross_attention", "false", "true")
-	}
+	r.Reject("add_cross_attention")
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -61,7 +59,8 @@ func build(raw models.RawConfig) (models.CausalLM, error) {
 		output = nn.NewLinear(c.HiddenSize, c.VocabSize, false)
 		head = output.Weight
 	}
-	m.Shell = models.NewShell(c, models.Layout{Prefix: "transformer.", Ignored: []string{"attn.bias", "attn.masked_bias"}}, head, m.body)
+	m.Shell = models.NewShell(c, models.Layout{Prefix: "transformer.", Head: "lm_head.weight", Embedding: "transformer.wte.weight",
+		Ignored: []string{".attn.bias", ".attn.masked_bias"}}, head, m.body)
 	base := nn.NewUnit("GPT2Model")
 	base.AddChild("wte", m.tokens)
 	base.AddChild("wpe", m.positions)
@@ -74,6 +73,9 @@ func build(raw models.RawConfig) (models.CausalLM, error) {
 			s.heads.Scale /= float64(i + 1)
 		}
 		b := newBlock(i, s)
+		for _, p := range []*nn.Conv1D{b.proj, b.down} { // 2·layers of them add up in the residual stream
+			p.Weight.InitScale(1 / math.Sqrt(float64(2*c.NumLayers)))
+		}
 		m.layers = append(m.layers, b)
 		base.AddChild(fmt.Sprintf("h.%d", i), b)
 	}

@@ -66,7 +66,8 @@ func build(raw models.RawConfig) (models.CausalLM, error) {
 		output = nn.NewLinear(c.HiddenSize, c.VocabSize, false)
 		head = output.Weight
 	}
-	m.Shell = models.NewShell(c, models.Layout{Prefix: "gpt_neox.", Ignored: []string{"rotary_emb.inv_freq", "attention.bias", "attention.masked_bias"}}, head, m.body)
+	m.Shell = models.NewShell(c, models.Layout{Prefix: "gpt_neox.", Head: "embed_out.weight", Embedding: "gpt_neox.embed_in.weight",
+		Ignored: []string{".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias"}}, head, m.body)
 	base := nn.NewUnit("GPTNeoXModel")
 	base.AddChild("embed_in", m.embed)
 	for i := range c.NumLayers {

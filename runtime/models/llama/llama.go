@@ -22,7 +22,6 @@ type model struct {
 	layers []*block
 	norm   *nn.RMSNorm
 	rotary *nn.RotaryTable
-	heads  models.Heads
 }
 
 // sizes are what a block needs to know.
@@ -45,27 +44,35 @@ func build(raw models.RawConfig) (models.CausalLM, error) {
 	if act := r.StringOr("hidden_act", "silu"); act != "silu" {
 		r.Fail("hidden_act", "silu", act)
 	}
+	r.Reject("sliding_window")
 	if c.NumHeads < 1 || c.NumKVHeads < 1 || c.NumHeads%c.NumKVHeads != 0 {
 		r.Fail("num_key_value_heads", fmt.Sprintf("a divisor of the %d attention heads", c.NumHeads), fmt.Sprint(c.NumKVHeads))
 	}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
+	if c.HiddenSize%c.NumHeads != 0 && !r.Has("head_dim") {
+		r.Fail("num_attention_heads", fmt.Sprintf("a divisor of hidden_size %d, or head_dim", c.HiddenSize), fmt.Sprint(c.NumHeads))
+	}
 	c.HeadDim = r.IntOr("head_dim", c.HiddenSize/c.NumHeads)
 	rope := r.Rotary("rope_theta", 1, c.HeadDim, c.MaxPositions)
+	if rope.Dim != c.HeadDim {
+		r.Fail("partial_rotary_factor", "1", fmt.Sprintf("one that turns %d of %d elements", rope.Dim, c.HeadDim))
+	}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	s.heads = models.Heads{NumHeads: c.NumHeads, KVHeads: c.NumKVHeads, HeadDim: c.HeadDim, Scale: 1 / math.Sqrt(float64(c.HeadDim))}
 	m := &model{embed: nn.NewEmbedding(c.VocabSize, c.HiddenSize), norm: nn.NewRMSNorm("LlamaRMSNorm", c.HiddenSize, s.eps),
-		rotary: nn.NewRotaryTable("LlamaRotaryEmbedding", rope), heads: s.heads}
+		rotary: nn.NewRotaryTable("LlamaRotaryEmbedding", rope)}
 	head := m.embed.Weight
 	var output *nn.Linear
 	if !c.TieWordEmbeddings {
 		output = nn.NewLinear(c.HiddenSize, c.VocabSize, false)
 		head = output.Weight
 	}
-	m.Shell = models.NewShell(c, models.Layout{Prefix: "model.", Ignored: []string{"rotary_emb.inv_freq"}}, head, m.body)
+	m.Shell = models.NewShell(c, models.Layout{Prefix: "model.", Head: "lm_head.weight", Embedding: "model.embed_tokens.weight",
+		Ignored: []string{"rotary_emb.inv_freq"}}, head, m.body)
 	base := nn.NewUnit("LlamaModel")
 	base.AddChild("embed_tokens", m.embed)
 	for i := range c.NumLayers {
