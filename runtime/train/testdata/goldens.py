@@ -51,7 +51,7 @@ MODELS = {
 }
 RUNS = {"dpo": dict(name="dpo", beta=0.1, label_smoothing=0, reference_free=False), "cdpo": dict(name="dpo", beta=0.3, label_smoothing=0.1, reference_free=False),
         "ipo": dict(name="ipo", beta=0.5, label_smoothing=0, reference_free=False), "sft": dict(name="sft")}
-STEPS, BATCH, ACCUMULATION, LR, WARMUP, CLIP = 20, 4, 2, 3e-4, 5, 1.0
+STEPS, BATCH, ACCUMULATION, LR, WARMUP, CLIP = 20, 4, 2, 1e-4, 5, 1.0
 
 
 def run(directory, loss):
@@ -59,7 +59,7 @@ def run(directory, loss):
     me = types.SimpleNamespace(policy=policy, reference_model=reference, rank=0, world_size=1)
     me.concatenated_forward = lambda m, b: trainers.BasicTrainer.concatenated_forward(me, m, b)
     cfg = types.SimpleNamespace(**loss)
-    optimizer = torch.optim.RMSprop(policy.parameters(), lr=LR)
+    optimizer = torch.optim.RMSprop(policy.parameters(), lr=LR / 10 if loss["name"] == "ipo" else LR)  # IPO's gradients are large, and amplify rounding
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, (s + 1) / (WARMUP + 1)))
     out = []
     for batch in preference_datasets.get_batch_iterator(["hh"], tok, split="train", batch_size=BATCH, max_length=48, max_prompt_length=20, n_epochs=None,
