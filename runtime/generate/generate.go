@@ -2,18 +2,28 @@
 // key-value cache: each token is computed once, and all prompts advance
 // together in packed batches without padding.
 //
-// A prompt's continuation depends on the seed and on the prompt's place in the
-// list, not on the other prompts. Ranks that share a sharded model call
-// [Generate] with the same arguments and get the same result, which keeps their
-// collectives in step.
+//	c := generate.DefaultConfig()
+//	c.MaxNewTokens, c.TopP, c.EOS = 64, 0.9, tok.EOS()
+//	out, err := generate.Generate(ctx, model, prompts, c)
+//
+// # Randomness
+//
+// A continuation depends on the seed, on the prompt and, where a prompt is given
+// several times, on how often it came before: not on the other prompts, nor on
+// the order. (A backend may sum in another order for
+// another batch; a token is then as likely to change as two are to be equally
+// likely.)
+//
+// # Ranks
+//
+// Ranks that share a sharded model call [Generate] with the same arguments and
+// get the same result, which keeps their collectives in step. Their contexts
+// may end at different moments; Config.Agree makes them stop together.
 package generate
 
 import (
 	"context"
 	"fmt"
-	"math"
-	"math/rand/v2"
-	"slices"
 
 	"dpolab/runtime/models"
 	"dpolab/runtime/tensor"
@@ -23,14 +33,18 @@ import (
 type Config struct {
 	MaxNewTokens int
 	// MaxLength bounds prompt and continuation together; 0 leaves it to the
-	// model's positions.
+	// model's positions. A prompt that long already is not continued.
 	MaxLength   int
 	DoSample    bool // false takes the likeliest token
 	Temperature float64
-	TopK        int     // 0: all
-	TopP        float64 // 1: all
+	TopK        int     // sample among that many likeliest tokens; 0: all
+	TopP        float64 // sample among the fewest tokens that hold this probability; 1: all
 	EOS         int32   // ends a continuation; -1: none
 	Seed        uint64
+	// Agree is called before each step with whether this rank's context has
+	// ended, and says whether all stop: it must return the same on every rank.
+	// nil lets the context decide alone.
+	Agree func(stop bool) bool
 }
 
 // DefaultConfig samples from the whole distribution, as the reference does in
@@ -39,54 +53,70 @@ func DefaultConfig() Config {
 	return Config{MaxNewTokens: 128, DoSample: true, Temperature: 1, TopP: 1, EOS: -1}
 }
 
+// Validate reports settings that make no sense.
+func (c Config) Validate() error {
+	switch {
+	case c.MaxNewTokens < 1:
+		return fmt.Errorf("generate: max_new_tokens: want at least 1, got %d", c.MaxNewTokens)
+	case c.MaxLength < 0:
+		return fmt.Errorf("generate: max_length: want 0 or more, got %d", c.MaxLength)
+	case c.DoSample && !(c.Temperature > 0):
+		return fmt.Errorf("generate: temperature: want more than 0, got %g; do_sample=false takes the likeliest token", c.Temperature)
+	case c.TopK < 0:
+		return fmt.Errorf("generate: top_k: want 0 or more, got %d", c.TopK)
+	case !(c.TopP > 0 && c.TopP <= 1):
+		return fmt.Errorf("generate: top_p: want more than 0 and at most 1, got %g", c.TopP)
+	}
+	return nil
+}
+
 // Generate continues each prompt and returns the new tokens, an EOS included.
-// It stops early when ctx ends, with the context's error.
+// It stops early when ctx ends: what there is by then comes with the
+// context's error. Prompts that are empty, longer than the model's positions or
+// hold unknown tokens are errors.
 func Generate(ctx context.Context, m models.CausalLM, prompts [][]int32, c Config) ([][]int32, error) {
-	if c.DoSample && !(c.Temperature > 0) || c.TopK < 0 || !(c.TopP > 0 && c.TopP <= 1) || c.MaxNewTokens < 1 {
-		return nil, fmt.Errorf("generate: want temperature > 0, top_k ≥ 0, 0 < top_p ≤ 1 and max_new_tokens ≥ 1, got %g, %d, %g and %d", c.Temperature, c.TopK, c.TopP, c.MaxNewTokens)
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkPrompts(prompts, m.Config()); err != nil {
+		return nil, err
 	}
 	limit := m.Config().MaxPositions
 	if c.MaxLength > 0 {
 		limit = min(limit, c.MaxLength)
 	}
-	longest := 0
-	next := make([][]int32, len(prompts))
 	out := make([][]int32, len(prompts))
-	random := make([]*rand.Rand, len(prompts))
+	next := make([][]int32, len(prompts)) // tokens not computed yet; none once done
+	capacity := 0
 	for i, p := range prompts {
-		if len(p) == 0 {
-			return nil, fmt.Errorf("generate: prompt %d is empty", i)
-		}
-		longest = max(longest, len(p))
 		if len(p) < limit {
 			next[i] = p
+			capacity = max(capacity, min(len(p)+c.MaxNewTokens, limit))
 		}
-		random[i] = rand.New(rand.NewPCG(c.Seed, uint64(i)))
 	}
-	cache := models.NewCache(len(prompts), min(longest+c.MaxNewTokens, max(limit, longest)))
+	samplers := newSamplers(prompts, c)
+	cache := models.NewCache(len(prompts), capacity)
 	defer cache.Release()
 	for range c.MaxNewTokens {
-		if err := ctx.Err(); err != nil {
-			return out, err
-		}
-		var active []int
-		for i, t := range next {
-			if len(t) > 0 {
-				active = append(active, i)
-			}
-		}
+		active := unfinished(next)
 		if len(active) == 0 {
 			break
 		}
-		var logits []float32
-		m.Device().NoGrad(func() {
-			m.Device().Scope(func() *tensor.Tensor { logits = m.LogitsCached(cache, next).Float32s(); return nil })
-		})
-		v := len(logits) / len(active)
+		stop := ctx.Err() != nil
+		if c.Agree != nil {
+			stop = c.Agree(stop)
+		}
+		if stop {
+			return out, stopped(ctx)
+		}
+		scores := stepScores(m, cache, next)
+		v := len(scores) / len(active)
 		for j, i := range active {
-			id := int32(pick(logits[j*v:(j+1)*v], c, random[i]))
-			out[i] = append(out[i], id)
-			next[i] = []int32{id}
+			id, err := samplers[i].pick(scores[j*v : (j+1)*v])
+			if err != nil {
+				return out, fmt.Errorf("generate: prompt %d, token %d: %w", i, len(out[i]), err)
+			}
+			out[i], next[i] = append(out[i], id), []int32{id}
 			if id == c.EOS || len(prompts[i])+len(out[i]) >= limit {
 				next[i] = nil
 			}
@@ -95,53 +125,51 @@ func Generate(ctx context.Context, m models.CausalLM, prompts [][]int32, c Confi
 	return out, nil
 }
 
-// pick chooses a token from one row of scores.
-func pick(scores []float32, c Config, r *rand.Rand) int {
-	best := 0
-	for i, s := range scores {
-		if s > scores[best] {
-			best = i
-		}
-	}
-	if !c.DoSample {
-		return best
-	}
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-	}
-	if c.TopK > 0 || c.TopP < 1 {
-		slices.SortStableFunc(order, func(a, b int) int {
-			switch {
-			case scores[a] > scores[b]:
-				return -1
-			case scores[a] < scores[b]:
-				return 1
-			}
-			return 0
+// stepScores computes the waiting tokens and returns the scores of what may
+// follow each list of them.
+func stepScores(m models.CausalLM, cache *models.Cache, next [][]int32) (scores []float32) {
+	dev := m.Device()
+	dev.NoGrad(func() {
+		dev.Scope(func() *tensor.Tensor {
+			scores = m.LogitsCached(cache, next).Float32s()
+			return nil
 		})
-		if c.TopK > 0 {
-			order = order[:min(c.TopK, len(order))]
+	})
+	return scores
+}
+
+// unfinished lists the prompts that still go on.
+func unfinished(next [][]int32) []int {
+	var out []int
+	for i, t := range next {
+		if len(t) > 0 {
+			out = append(out, i)
 		}
 	}
-	weights, sum := make([]float64, len(order)), 0.0
-	for k, i := range order {
-		weights[k] = math.Exp(float64(scores[i]-scores[best]) / c.Temperature)
-		sum += weights[k]
+	return out
+}
+
+// stopped is why generation ended early: this context, or another rank's.
+func stopped(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	if c.TopP < 1 { // the smallest set that holds TopP of the probability
-		held, keep := 0.0, 0
-		for keep < len(order) && held < c.TopP*sum {
-			held += weights[keep]
-			keep++
+	return fmt.Errorf("generate: another rank stopped: %w", context.Canceled)
+}
+
+func checkPrompts(prompts [][]int32, c models.Config) error {
+	for i, p := range prompts {
+		if len(p) == 0 {
+			return fmt.Errorf("generate: prompt %d is empty", i)
 		}
-		order, sum = order[:keep], held
-	}
-	x := r.Float64() * sum
-	for k, i := range order {
-		if x -= weights[k]; x < 0 {
-			return i
+		if len(p) > c.MaxPositions {
+			return fmt.Errorf("generate: prompt %d has %d tokens, the model takes %d", i, len(p), c.MaxPositions)
+		}
+		for _, id := range p {
+			if id < 0 || int(id) >= c.VocabSize {
+				return fmt.Errorf("generate: prompt %d: want token ids below the vocabulary's %d, got %d", i, c.VocabSize, id)
+			}
 		}
 	}
-	return order[len(order)-1]
+	return nil
 }
