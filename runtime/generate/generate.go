@@ -8,11 +8,10 @@
 //
 // # Randomness
 //
-// A continuation depends on the seed, on the prompt and, where a prompt is given
-// several times, on how often it came before: not on the other prompts, nor on
-// the order. (A backend may sum in another order for
-// another batch; a token is then as likely to change as two are to be equally
-// likely.)
+// A continuation depends on the seed, on the prompt and, where a prompt is
+// given several times, on how often it came before: not on the other prompts,
+// nor on the order. (A backend may add up in another order for another batch,
+// which can tip the choice between two tokens that are equally likely.)
 //
 // # Ranks
 //
