@@ -46,12 +46,22 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: map %s: %w", path, err)
 	}
-	tensors, metadata, start, err := parseHeader(mapped)
+	opened, err := newFile(path, mapped)
 	if err != nil {
 		unix.Munmap(mapped)
+		return nil, err
+	}
+	opened.mapped = mapped
+	return opened, nil
+}
+
+// newFile reads the header of a whole file in memory.
+func newFile(path string, content []byte) (*File, error) {
+	tensors, metadata, start, err := parseHeader(content)
+	if err != nil {
 		return nil, fmt.Errorf("safetensors: %s: %w", path, err)
 	}
-	return &File{path: path, tensors: tensors, metadata: metadata, mapped: mapped, data: mapped[start:]}, nil
+	return &File{path: path, tensors: tensors, metadata: metadata, data: content[start:]}, nil
 }
 
 // Names lists the tensors, sorted.

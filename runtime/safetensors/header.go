@@ -166,7 +166,7 @@ func eachKey(dec *json.Decoder, visit func(key string) error) error {
 		return fmt.Errorf("header: %w", err)
 	}
 	if t != json.Delim('{') {
-		return fmt.Errorf("header: want a JSON object, got %v", t)
+		return fmt.Errorf("header: want a JSON object, got %.40q", fmt.Sprint(t))
 	}
 	seen := map[string]bool{}
 	for dec.More() {
@@ -176,7 +176,7 @@ func eachKey(dec *json.Decoder, visit func(key string) error) error {
 		}
 		key, ok := t.(string)
 		if !ok {
-			return fmt.Errorf("header: want a key, got %v", t)
+			return fmt.Errorf("header: want a key, got %.40q", fmt.Sprint(t))
 		}
 		if seen[key] {
 			return fmt.Errorf("header: %q comes twice", key)
@@ -238,7 +238,7 @@ func sizes(dec *json.Decoder) ([]int64, error) {
 		n, ok := item.(json.Number)
 		v, err := n.Int64()
 		if !ok || err != nil {
-			return nil, fmt.Errorf("%v: want an integer below 2^63", item)
+			return nil, fmt.Errorf("%.40q: want an integer below 2^63", fmt.Sprint(item))
 		}
 		if v < 0 {
 			return nil, fmt.Errorf("negative size %d", v)
