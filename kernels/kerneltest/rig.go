@@ -64,9 +64,7 @@ func (x *Rig) Empty(dt dtype.DType, n int) kernels.Array {
 	x.blocks = append(x.blocks, &block{base: p, front: front, array: a})
 	around := bytes.Repeat([]byte{guardByte}, front+size+guard)
 	if dt.IsFloat() {
-		for i := front; i < front+size; i++ {
-			around[i] = 0xff // all bits set is a NaN in every type
-		}
+		copy(around[front:], bytes.Repeat([]byte{0xff}, size)) // all bits set is a NaN in every type
 	}
 	x.Upload(p, around)
 	return a
@@ -306,8 +304,15 @@ func decode(b []byte, dt dtype.DType) float64 {
 func decodeAll(buf []byte, dt dtype.DType) []float64 {
 	size := dt.Size()
 	out := make([]float64, len(buf)/size)
-	for i := range out {
-		out[i] = decode(buf[i*size:], dt)
+	switch p := unsafe.Pointer(unsafe.SliceData(buf)); dt {
+	case dtype.Float32: // most of what is compared
+		for i, v := range unsafe.Slice((*float32)(p), len(out)) {
+			out[i] = float64(v)
+		}
+	default:
+		for i := range out {
+			out[i] = decode(buf[i*size:], dt)
+		}
 	}
 	return out
 }

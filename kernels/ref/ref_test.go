@@ -20,8 +20,6 @@ func open(int) kernels.Backend { return ref.New(device.Device{Type: device.Ref})
 // that nothing but results is written. The values below are known without it.
 func TestConformance(t *testing.T) { kerneltest.Run(t, open) }
 
-func BenchmarkKernels(b *testing.B) { kerneltest.Bench(b, open) }
-
 func TestRegistered(t *testing.T) {
 	b, err := kernels.Open(device.Device{Type: device.Ref, Index: 2}, 1)
 	if err != nil || b.Device() != (device.Device{Type: device.Ref, Index: 2}) {
