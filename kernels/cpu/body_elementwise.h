@@ -43,19 +43,19 @@ static void unary(int op, arr dst, arr src, int64_t n) {
 	}                                                                                                                \
 	break
 
-static inline float silu_slope(float x) {
+static inline __attribute__((always_inline)) float silu_slope(float x) {
 	float s = sigmoid_f(x);
 	return s * (1.0f + x * (1.0f - s));
 }
-static inline float gelu_tanh_grad(float x) {
+static inline __attribute__((always_inline)) float gelu_tanh_grad(float x) {
 	float t = gelu_tanh_t(x);
 	return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * gelu_tanh_slope(x);
 }
-static inline float sigmoid_slope(float x) {
+static inline __attribute__((always_inline)) float sigmoid_slope(float x) {
 	float s = sigmoid_f(x);
 	return s * (1.0f - s);
 }
-static inline float tanh_slope(float x) {
+static inline __attribute__((always_inline)) float tanh_slope(float x) {
 	float t = tanh_f(x);
 	return 1.0f - t * t;
 }

@@ -2,12 +2,12 @@
 // loops over them. Polynomials are Chebyshev fits on the stated ranges; the
 // errors are those of the fit, below float32's rounding.
 
-static inline float bits_f(int32_t b) {
+static inline __attribute__((always_inline)) float bits_f(int32_t b) {
 	float f;
 	memcpy(&f, &b, 4);
 	return f;
 }
-static inline int32_t f_bits(float f) {
+static inline __attribute__((always_inline)) int32_t f_bits(float f) {
 	int32_t b;
 	memcpy(&b, &f, 4);
 	return b;
@@ -15,7 +15,7 @@ static inline int32_t f_bits(float f) {
 
 // exp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 6, then
 // two scalings by 2^(n/2) so that results may be subnormal.
-static inline float exp_f(float x) {
+static inline __attribute__((always_inline)) float exp_f(float x) {
 	float y = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
 	float n = y * 1.44269504f + 12582912.0f;
 	int32_t i = f_bits(n) - 0x4B400000;
@@ -35,10 +35,10 @@ static inline float exp_f(float x) {
 	return x != x ? x : e;
 }
 
-static inline float sigmoid_f(float x) { return 1.0f / (1.0f + exp_f(-x)); }
+static inline __attribute__((always_inline)) float sigmoid_f(float x) { return 1.0f / (1.0f + exp_f(-x)); }
 
 // log(1+u) for u in [0, 1], relative error 1e-9.
-static inline float log1p_unit(float u) {
+static inline __attribute__((always_inline)) float log1p_unit(float u) {
 	float p = 0.001986696594f;
 	p = p * u - 0.01318782657f;
 	p = p * u + 0.04100657369f;
@@ -53,13 +53,13 @@ static inline float log1p_unit(float u) {
 	return p * u;
 }
 
-static inline float softplus_f(float x) {
+static inline __attribute__((always_inline)) float softplus_f(float x) {
 	float a = x < 0 ? x : -x; // -|x|, NaN kept
 	return (x > 0 ? x : (x != x ? x : 0.0f)) + log1p_unit(exp_f(a));
 }
 
 // tanh: a polynomial near 0, where 1 - 2/(e^2x + 1) would lose digits.
-static inline float tanh_f(float x) {
+static inline __attribute__((always_inline)) float tanh_f(float x) {
 	float s = x * x;
 	float p = 0.002102294859f;
 	p = p * s - 0.008130431409f;
@@ -75,7 +75,7 @@ static inline float tanh_f(float x) {
 
 // erf: an odd polynomial for |x| < 1, 1 - e^q(|x|) beyond, with q a fit of
 // log(erfc) on [1, 4.2], where erf reaches 1.
-static inline float erf_f(float x) {
+static inline __attribute__((always_inline)) float erf_f(float x) {
 	float s = x * x;
 	float p = -9.667044571e-6f;
 	p = p * s + 0.0001126595903f;
@@ -104,13 +104,13 @@ static inline float erf_f(float x) {
 	return x != x ? x : r;
 }
 
-static inline float phi_f(float x) { return 0.5f + 0.5f * erf_f(x * 0.70710678f); }
+static inline __attribute__((always_inline)) float phi_f(float x) { return 0.5f + 0.5f * erf_f(x * 0.70710678f); }
 
 // The inner tanh of the GELU approximation and its argument's slope.
-static inline float gelu_tanh_t(float x) { return tanh_f(0.79788456f * (x + 0.044715f * x * x * x)); }
-static inline float gelu_tanh_slope(float x) { return 0.79788456f * (1.0f + 0.134145f * x * x); }
+static inline __attribute__((always_inline)) float gelu_tanh_t(float x) { return tanh_f(0.79788456f * (x + 0.044715f * x * x * x)); }
+static inline __attribute__((always_inline)) float gelu_tanh_slope(float x) { return 0.79788456f * (1.0f + 0.134145f * x * x); }
 
-static inline float hsum(vf v) {
+static inline __attribute__((always_inline)) float hsum(vf v) {
 	float s = 0;
 	for (int i = 0; i < VW; i++) s += v[i];
 	return s;

@@ -10,6 +10,9 @@ import (
 	"unsafe"
 )
 
+// vectorUnit is a multiple of every tier's vector length, in elements.
+const vectorUnit = 64
+
 // parallel runs fn over [0, n) in ranges of at least grain, on up to the
 // backend's number of threads. Which range a result falls into must not change
 // it.
@@ -23,6 +26,9 @@ func (b *Backend) parallel(n, grain int, fn func(lo, hi int)) {
 		return
 	}
 	chunk := (n + workers - 1) / workers
+	if grain%vectorUnit == 0 { // elementwise: cuts must not move elements into or out of a vector's tail
+		chunk = (chunk + vectorUnit - 1) / vectorUnit * vectorUnit
+	}
 	run(workers, func(w int) {
 		if lo, hi := w*chunk, min((w+1)*chunk, n); lo < hi {
 			fn(lo, hi)
