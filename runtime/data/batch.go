@@ -23,38 +23,80 @@ type Batch struct {
 	Examples          []Example
 }
 
-// Pack lays examples out without padding, each prompt once.
+// RankSlice returns rank's contiguous share of a batch's examples. Shares are equal
+// when world divides their number, as the reference demands; otherwise the
+// first ranks take one more, so that none is lost, and a rank may get none.
+func RankSlice(examples []Example, world, rank int) []Example {
+	per, more := len(examples)/world, len(examples)%world
+	start := rank*per + min(rank, more)
+	end := start + per
+	if rank < more {
+		end++
+	}
+	return examples[start:end]
+}
+
+// Pack lays examples out without padding, each prompt once. A preference pair
+// is prompt | chosen | rejected: the prompt is a segment of its own, both
+// responses have it as their prefix, and their positions go on from its length.
+// For supervised fine-tuning prompt | chosen is one causal sequence.
+//
+// The first token of a response after an empty prompt has no row that predicts
+// it and thus no label, as in the reference, whose shift by one drops it.
 func Pack(examples []Example, mode Mode) *Batch {
 	b := &Batch{Examples: examples, Offsets: []int32{0}}
-	type run struct{ rows, labels []int32 }
-	sides := 1
-	if mode == Preference {
-		sides = 2
-	}
-	runs := make([][]run, sides)
+	chosen, rejected := make([]run, 0, len(examples)), []run(nil)
 	for _, e := range examples {
-		promptStart, promptEnd := b.add(e.Prompt, 0)
-		if mode == SFT { // one causal sequence
-			start, end := b.add(e.Chosen, len(e.Prompt))
-			b.Segments = append(b.Segments, kernels.Causal(promptStart, end))
-			runs[0] = append(runs[0], run(labels(e.Chosen, promptEnd > promptStart, promptEnd-1, start)))
+		start, end := b.add(e.Prompt, 0)
+		if mode == SFT {
+			from, to := b.add(e.Chosen, len(e.Prompt))
+			b.segment(kernels.Causal(start, to))
+			chosen = append(chosen, run{e.Chosen, start, end, from})
 			continue
 		}
-		b.Segments = append(b.Segments, kernels.Causal(promptStart, promptEnd))
-		for s, response := range [][]int32{e.Chosen, e.Rejected} {
-			start, end := b.add(response, len(e.Prompt))
-			b.Segments = append(b.Segments, kernels.After(promptStart, promptEnd, start, end))
-			runs[s] = append(runs[s], run(labels(response, promptEnd > promptStart, promptEnd-1, start)))
-		}
+		b.segment(kernels.Causal(start, end))
+		from, to := b.add(e.Chosen, len(e.Prompt))
+		b.segment(kernels.After(start, end, from, to))
+		chosen = append(chosen, run{e.Chosen, start, end, from})
+		from, to = b.add(e.Rejected, len(e.Prompt))
+		b.segment(kernels.After(start, end, from, to))
+		rejected = append(rejected, run{e.Rejected, start, end, from})
 	}
-	for _, side := range runs {
-		for _, r := range side {
-			b.LabelRows = append(b.LabelRows, r.rows...)
-			b.Labels = append(b.Labels, r.labels...)
-			b.Offsets = append(b.Offsets, int32(len(b.Labels)))
-		}
+	for _, r := range append(chosen, rejected...) {
+		b.label(r)
 	}
 	return b
+}
+
+// run is a response in the batch: its tokens, its prompt's rows, and its first
+// row.
+type run struct {
+	tokens                 []int32
+	promptStart, promptEnd int
+	start                  int
+}
+
+// label pairs each token of a response with the row before it, which for the
+// first token is the prompt's last row.
+func (b *Batch) label(r run) {
+	for i, id := range r.tokens {
+		row := r.start + i - 1
+		if i == 0 {
+			if r.promptStart == r.promptEnd {
+				continue
+			}
+			row = r.promptEnd - 1
+		}
+		b.LabelRows, b.Labels = append(b.LabelRows, int32(row)), append(b.Labels, id)
+	}
+	b.Offsets = append(b.Offsets, int32(len(b.Labels)))
+}
+
+// segment adds a segment unless it has no rows.
+func (b *Batch) segment(s kernels.Segment) {
+	if s.Queries() > 0 {
+		b.Segments = append(b.Segments, s)
+	}
 }
 
 // add appends tokens whose first has the given position and returns their rows.
@@ -65,22 +107,4 @@ func (b *Batch) add(ids []int32, position int) (start, end int) {
 		b.Positions = append(b.Positions, int32(position+i))
 	}
 	return start, len(b.IDs)
-}
-
-// labels pairs each token of a response with the row before it: the prompt's
-// last row for the first token, which no row predicts if the prompt is empty.
-func labels(response []int32, hasPrompt bool, last, start int) struct{ rows, labels []int32 } {
-	var out struct{ rows, labels []int32 }
-	for i, id := range response {
-		row := start + i - 1
-		if i == 0 {
-			if !hasPrompt {
-				continue
-			}
-			row = last
-		}
-		out.rows = append(out.rows, int32(row))
-		out.labels = append(out.labels, id)
-	}
-	return out
 }

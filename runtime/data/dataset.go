@@ -13,11 +13,23 @@
 //
 // A [Dataset] is a list of prompts, each with its responses, the pairs among
 // them (chosen, rejected) and a target for supervised fine-tuning, in the order
-// in which prompts first appear. Sources register themselves by name: hh
-// (Anthropic HH), shp (Stanford Human Preferences) and pairs (JSON lines with
-// prompt, chosen and rejected).
+// in which prompts first appear. A prompt's pairs stay together: it is prompts
+// that are shuffled. Sources register themselves by name:
+//
+//   - hh: Anthropic HH, rows of two whole dialogues
+//   - shp: Stanford Human Preferences, pairs whose scores differ by a factor of two
+//   - se: StackExchange preferences, HTML stripped
+//   - pairs: rows of prompt, chosen and rejected, as text or as conversations
+//
+// A set of one's own needs no file: [Dataset.AddPair] builds one, [Register]
+// gives a loader a name.
 //
 // # Batches
+//
+// An [Iterator] delivers examples in the reference's order, which rests on
+// Python's and NumPy's Mersenne Twister; its [State] continues exactly where it
+// was. The last batch of an epoch, when incomplete, is dropped as the reference
+// drops it, but counted ([Iterator.Dropped]); DropLast false delivers it.
 //
 // A [Batch] holds no padding: the tokens of all examples are one list, and
 // segments say which rows attend to which. A preference pair is prompt |
@@ -25,23 +37,25 @@
 // is computed once (arXiv 2410.20305). [Padded] builds the reference's padded
 // layout of the same examples, as an oracle for tests and for counting tokens.
 //
+// # Shapes
+//
+// B examples, T packed tokens, R labels, N responses: 2B for preferences, all
+// chosen before all rejected, and B for supervised fine-tuning.
+//
 // # Errors
 //
-// A line that cannot be used is an error with file, line and reason. What is
-// legal but suspicious (an empty response, a rejected text that does not
-// continue the prompt, an end-of-text token lost to truncation) is counted in a
-// [Report].
+// The first line that cannot be used is an error with file, line and reason.
+// What is legal but suspicious (an empty response, a rejected text that does
+// not continue the prompt) is counted in a [Report]; what tokenisation loses
+// (prompts cut, end-of-text tokens cut off) by the [Iterator].
 package data
 
 import (
-	"bufio"
-	"compress/gzip"
-	"encoding/json"
-	"errors"
+	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -68,7 +82,8 @@ type Prompt struct {
 	Responses []string
 	Pairs     [][2]int // chosen, rejected: positions in Responses
 	SFTTarget string
-	Row       string // where it first appeared: "file:line"
+	Row       string   // where it first appeared: "harmless-base/test.jsonl:17"
+	PairRows  []string // where each pair came from
 }
 
 // Dataset is an ordered list of prompts.
@@ -77,16 +92,20 @@ type Dataset struct {
 	Prompts    []Prompt
 	Truncation Truncation
 	Report     Report
+
+	index map[string]int // by text, in Prompts
 }
 
-// Report counts what is legal but suspicious in a source.
+// Report counts what a source held and what in it is legal but suspicious.
 type Report struct {
 	Rows           int
 	Pairs          int
 	PromptMismatch int // rejected does not begin with the chosen text's prompt
-	EmptyResponse  int
+	EmptyChosen    int
+	EmptyRejected  int
 	Identical      int // chosen equals rejected
 	Filtered       int // rows that the source's own rule leaves out
+	Replaced       int // rows that a later row with the same prompt replaced
 }
 
 // String is one line for a log.
@@ -95,7 +114,12 @@ func (r Report) String() string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{r.Filtered, "filtered"}, {r.PromptMismatch, "rejected not continuing the prompt"}, {r.EmptyResponse, "with an empty response"}, {r.Identical, "identical pairs"}} {
+	}{
+		{r.Filtered, "rows filtered"}, {r.Replaced, "rows replaced by later ones"},
+		{r.PromptMismatch, "pairs with a rejected text that does not continue the prompt"},
+		{r.EmptyChosen, "with an empty chosen response"}, {r.EmptyRejected, "with an empty rejected response"},
+		{r.Identical, "with identical responses"},
+	} {
 		if c.n > 0 {
 			s += fmt.Sprintf(", %d %s", c.n, c.what)
 		}
@@ -112,50 +136,62 @@ func (d *Dataset) NumPairs() int {
 	return n
 }
 
-// builder collects pairs by prompt, in the order of first appearance.
-type builder struct {
-	set   *Dataset
-	index map[string]int
-}
-
-func newBuilder(name string, t Truncation) *builder {
-	return &builder{set: &Dataset{Name: name, Truncation: t}, index: map[string]int{}}
-}
-
-// at returns the entry of a prompt, making it at first sight.
-func (b *builder) at(text, row string) *Prompt {
-	i, ok := b.index[text]
-	if !ok {
-		i = len(b.set.Prompts)
-		b.index[text] = i
-		b.set.Prompts = append(b.set.Prompts, Prompt{Text: text, Row: row})
-	}
-	return &b.set.Prompts[i]
-}
-
-// pair adds one preference.
-func (b *builder) pair(prompt, chosen, rejected, row string) {
-	p := b.at(prompt, row)
+// AddPair adds one preference. Its chosen response becomes the prompt's target
+// for supervised fine-tuning. row says where the pair came from.
+func (d *Dataset) AddPair(prompt, chosen, rejected, row string) {
+	p := d.at(prompt, row)
 	n := len(p.Responses)
 	p.Responses = append(p.Responses, chosen, rejected)
-	p.Pairs = append(p.Pairs, [2]int{n, n + 1})
+	d.pair(p, n, n+1, row)
 	p.SFTTarget = chosen
-	b.set.Report.Pairs++
-	if chosen == "" || rejected == "" {
-		b.set.Report.EmptyResponse++
+}
+
+// at returns the entry of a prompt, making it at first sight. The next call
+// may move it.
+func (d *Dataset) at(text, row string) *Prompt {
+	if d.index == nil {
+		d.index = make(map[string]int, len(d.Prompts))
+		for i, p := range d.Prompts {
+			d.index[p.Text] = i
+		}
+	}
+	i, ok := d.index[text]
+	if !ok {
+		i = len(d.Prompts)
+		d.index[text] = i
+		d.Prompts = append(d.Prompts, Prompt{Text: text, Row: row})
+	}
+	return &d.Prompts[i]
+}
+
+// pair prefers one response of p to another.
+func (d *Dataset) pair(p *Prompt, chosen, rejected int, row string) {
+	p.Pairs, p.PairRows = append(p.Pairs, [2]int{chosen, rejected}), append(p.PairRows, row)
+	d.Report.tally(p.Responses[chosen], p.Responses[rejected], 1)
+}
+
+// tally counts a pair, or with n -1 takes it back.
+func (r *Report) tally(chosen, rejected string, n int) {
+	r.Pairs += n
+	if chosen == "" {
+		r.EmptyChosen += n
+	}
+	if rejected == "" {
+		r.EmptyRejected += n
 	}
 	if chosen == rejected {
-		b.set.Report.Identical++
+		r.Identical += n
 	}
 }
 
-// loader reads the files of one source.
-type loader func(files []string) (*Dataset, error)
+// Loader reads one split of a source from a file or directory.
+type Loader func(path string, split Split) (*Dataset, error)
 
-var sources = map[string]loader{}
+var sources = map[string]Loader{}
 
-// register makes a source known; each source's file calls it in init.
-func register(name string, l loader) { sources[name] = l }
+// Register makes a source known to Load by name; a name registered again gets
+// the new loader.
+func Register(name string, load Loader) { sources[name] = load }
 
 // Sources lists the names that Load knows.
 func Sources() []string {
@@ -167,31 +203,37 @@ func Sources() []string {
 	return names
 }
 
-// Load reads one split of a dataset from a file (.jsonl or .jsonl.gz; it serves
-// as both splits) or a directory, in which files and folders are looked for
-// whose names begin with the split's: train.jsonl.gz,
-// harmless-base/test.jsonl.gz. Folders are read in the order of their names,
-// which is the Hub's order for Anthropic HH.
+// Load reads one split of a dataset from path:
+//
+//   - A file (JSON lines, optionally gzipped) serves as both splits; give each
+//     split its own path where that is not wanted. Only se takes its splits
+//     out of one file, as the reference does.
+//   - In a directory, files named for the split are read: train.jsonl.gz,
+//     harmless-base/test.jsonl. Several are joined in the order of their
+//     paths, which is the order in which the Hub's datasets library joins them.
 func Load(name, path string, split Split) (*Dataset, error) {
 	load := sources[name]
 	if load == nil {
 		return nil, fmt.Errorf("data: unknown dataset %q, want one of %s", name, strings.Join(Sources(), ", "))
 	}
-	files, err := find(path, split)
+	if split != Train && split != Test {
+		return nil, fmt.Errorf("data: unknown split %q, want %s or %s", split, Train, Test)
+	}
+	set, err := load(path, split)
 	if err != nil {
 		return nil, err
 	}
-	set, err := load(files)
-	if err != nil {
-		return nil, err
-	}
-	if set.NumPairs() == 0 {
-		return nil, fmt.Errorf("data: %s: no preference pairs in it", path)
+	if len(set.Prompts) == 0 {
+		return nil, fmt.Errorf("data: %s: no preference pairs for the %s split", path, split)
 	}
 	return set, nil
 }
 
-// find lists a split's files.
+// lineFiles are the endings of files of JSON lines.
+var lineFiles = []string{".jsonl", ".json", ".jsonl.gz", ".json.gz"}
+
+// find lists the files of path: path itself or, of a directory, those that
+// belong to the split (all of them if split is empty), sorted.
 func find(path string, split Split) ([]string, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -202,8 +244,7 @@ func find(path string, split Split) ([]string, error) {
 	}
 	var files []string
 	err = filepath.WalkDir(path, func(p string, d os.DirEntry, err error) error {
-		base := filepath.Base(p)
-		if err == nil && !d.IsDir() && strings.HasPrefix(base, string(split)) && (strings.HasSuffix(base, ".jsonl") || strings.HasSuffix(base, ".jsonl.gz")) {
+		if err == nil && !d.IsDir() && ofSplit(d.Name(), split) {
 			files = append(files, p)
 		}
 		return err
@@ -212,62 +253,20 @@ func find(path string, split Split) ([]string, error) {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("data: %s: no %s*.jsonl or %s*.jsonl.gz in this directory", path, split, split)
+		return nil, fmt.Errorf("data: %s: no file %s{%s} in this directory", path, cmp.Or(string(split), "*"), strings.Join(lineFiles, ","))
 	}
+	sort.Strings(files)
 	return files, nil
 }
 
-// maxLine is the longest line that is read.
-const maxLine = 64 << 20
-
-// eachRow decodes every line of JSON files into row, calling visit with its
-// place. The error of a bad line names it.
-func eachRow[R any](files []string, visit func(row R, place string) error) error {
-	for _, path := range files {
-		if err := eachRowOf(path, visit); err != nil {
-			return err
-		}
+// ofSplit reports whether a file of JSON lines is named for the split:
+// "train.jsonl", "train-00000-of-00002.jsonl.gz", but not "training.jsonl".
+func ofSplit(name string, split Split) bool {
+	if !slices.ContainsFunc(lineFiles, func(end string) bool { return strings.HasSuffix(name, end) }) {
+		return false
 	}
-	return nil
+	rest, ok := strings.CutPrefix(name, string(split))
+	return ok && (split == "" || !isWordByte(rest[0]))
 }
 
-func eachRowOf[R any](path string, visit func(row R, place string) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	defer f.Close()
-	var in io.Reader = f
-	if strings.HasSuffix(path, ".gz") {
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return fmt.Errorf("data: %s: not gzip: %w", path, err)
-		}
-		defer z.Close()
-		in = z
-	}
-	scan := bufio.NewScanner(in)
-	scan.Buffer(make([]byte, 1<<16), maxLine)
-	line := 0
-	for scan.Scan() {
-		line++
-		if len(strings.TrimSpace(scan.Text())) == 0 {
-			continue
-		}
-		place := fmt.Sprintf("%s:%d", filepath.Base(path), line)
-		var row R
-		if err := json.Unmarshal(scan.Bytes(), &row); err != nil {
-			return fmt.Errorf("data: %s:%d: not a JSON object of the expected fields: %w", path, line, err)
-		}
-		if err := visit(row, place); err != nil {
-			return fmt.Errorf("data: %s:%d: %w", path, line, err)
-		}
-	}
-	if err := scan.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			err = fmt.Errorf("longer than %d bytes", maxLine)
-		}
-		return fmt.Errorf("data: %s:%d: %w", path, line+1, err)
-	}
-	return nil
-}
+func isWordByte(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }

@@ -18,7 +18,7 @@ type Tokenizer struct {
 type Example struct {
 	Prompt, Chosen, Rejected             []int32 // responses end with EOS unless cut
 	PromptText, ChosenText, RejectedText string
-	Row                                  string // where the prompt came from
+	Row                                  string // where the pair came from: "harmless-base/test.jsonl:17"
 	Truncated                            bool   // the prompt was cut
 	LostEOS                              bool   // a response was cut, and with it its EOS
 }
@@ -29,12 +29,22 @@ type Limits struct {
 	MaxPromptLength int // what a prompt is cut to when that is exceeded
 }
 
+func (l Limits) check() error {
+	if l.MaxPromptLength < 1 || l.MaxLength <= l.MaxPromptLength {
+		return fmt.Errorf("lengths of %d tokens, prompt at most %d: want room for one token of each at least", l.MaxLength, l.MaxPromptLength)
+	}
+	return nil
+}
+
 // Tokenize builds an example as the reference does: the three texts are encoded
 // on their own, EOS is appended to the responses, a prompt that makes the whole
 // too long is cut to MaxPromptLength even if less would do, and if that does
 // not help both responses are cut to MaxLength - MaxPromptLength. A text that
 // contains the EOS token is an error.
 func (t Tokenizer) Tokenize(prompt, chosen, rejected string, cut Truncation, l Limits) (Example, error) {
+	if err := l.check(); err != nil {
+		return Example{}, err
+	}
 	e := Example{Prompt: t.Encode(prompt), Chosen: t.Encode(chosen), Rejected: t.Encode(rejected),
 		PromptText: prompt, ChosenText: chosen, RejectedText: rejected}
 	for _, part := range []struct {

@@ -3,9 +3,10 @@ package data
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
-func init() { register("hh", loadHH) }
+func init() { Register("hh", loadHH) }
 
 // hhRow is a row of Anthropic HH: two whole dialogues.
 type hhRow struct {
@@ -13,19 +14,22 @@ type hhRow struct {
 	Rejected *string `json:"rejected"`
 }
 
-const assistantTurn = "\n\nAssistant:"
+const (
+	humanTurn     = "\n\nHuman:"
+	assistantTurn = "\n\nAssistant:"
+)
 
 // loadHH splits dialogues as the reference does: the prompt is everything up
 // to and including the last "\n\nAssistant:" of the chosen text, and the
 // rejected response is the rejected text from that many characters on, even
 // where the two dialogues have diverged before (counted as PromptMismatch).
-func loadHH(files []string) (*Dataset, error) {
-	b := newBuilder("hh", KeepEnd)
-	err := eachRow(files, func(row hhRow, place string) error {
+func loadHH(path string, split Split) (*Dataset, error) {
+	set := &Dataset{Name: "hh", Truncation: KeepEnd}
+	err := eachRow(path, split, func(row hhRow, place string) error {
 		if row.Chosen == nil || row.Rejected == nil {
 			return fmt.Errorf("want the fields chosen and rejected")
 		}
-		b.set.Report.Rows++
+		set.Report.Rows++
 		at := strings.LastIndex(*row.Chosen, assistantTurn)
 		if at < 0 {
 			return fmt.Errorf("chosen has no %q turn", assistantTurn)
@@ -33,13 +37,13 @@ func loadHH(files []string) (*Dataset, error) {
 		prompt := (*row.Chosen)[:at+len(assistantTurn)]
 		rejected, same := strings.CutPrefix(*row.Rejected, prompt)
 		if !same {
-			b.set.Report.PromptMismatch++
-			rejected = skipCharacters(*row.Rejected, len([]rune(prompt)))
+			set.Report.PromptMismatch++
+			rejected = skipCharacters(*row.Rejected, utf8.RuneCountInString(prompt))
 		}
-		b.pair(prompt, (*row.Chosen)[len(prompt):], rejected, place)
+		set.AddPair(prompt, (*row.Chosen)[len(prompt):], rejected, place)
 		return nil
 	})
-	return b.set, err
+	return set, err
 }
 
 // skipCharacters drops the first n characters.

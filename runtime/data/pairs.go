@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-func init() { register("pairs", loadPairs) }
+func init() { Register("pairs", loadPairs) }
 
 // pairRow is a row of a generic preference file. Each field is a string, or a
 // conversation: a list of {"role", "content"} messages.
@@ -17,19 +17,16 @@ type pairRow struct {
 }
 
 // message is one turn of a conversation.
-type message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
-}
+type message struct{ Role, Content string }
 
 // loadPairs reads prompt, chosen and rejected. Conversations are written as
 // Anthropic HH writes them ("\n\nHuman: …\n\nAssistant: …"), and end the prompt
 // with "\n\nAssistant:". Without a prompt, chosen and rejected must be
 // conversations; the turns they share are the prompt.
-func loadPairs(files []string) (*Dataset, error) {
-	b := newBuilder("pairs", KeepStart)
-	err := eachRow(files, func(row pairRow, place string) error {
-		b.set.Report.Rows++
+func loadPairs(path string, split Split) (*Dataset, error) {
+	set := &Dataset{Name: "pairs", Truncation: KeepStart}
+	err := eachRow(path, split, func(row pairRow, place string) error {
+		set.Report.Rows++
 		if row.Chosen == nil || row.Rejected == nil {
 			return fmt.Errorf("want the fields prompt, chosen and rejected")
 		}
@@ -52,7 +49,7 @@ func loadPairs(files []string) (*Dataset, error) {
 			for n < len(chosenTurns)-1 && n < len(rejectedTurns)-1 && chosenTurns[n] == rejectedTurns[n] {
 				n++
 			}
-			b.pair(dialogue(chosenTurns[:n])+assistantTurn, answer(chosenTurns[n:]), answer(rejectedTurns[n:]), place)
+			set.AddPair(dialogue(chosenTurns[:n])+assistantTurn, answer(chosenTurns[n:]), answer(rejectedTurns[n:]), place)
 			return nil
 		}
 		prompt, promptTurns, err := textOrTurns("prompt", row.Prompt)
@@ -65,10 +62,10 @@ func loadPairs(files []string) (*Dataset, error) {
 		if chosenTurns != nil {
 			chosen, rejected = answer(chosenTurns), answer(rejectedTurns)
 		}
-		b.pair(prompt, chosen, rejected, place)
+		set.AddPair(prompt, chosen, rejected, place)
 		return nil
 	})
-	return b.set, err
+	return set, err
 }
 
 // textOrTurns reads a field that is a string or a conversation.
@@ -77,14 +74,22 @@ func textOrTurns(field string, raw json.RawMessage) (string, []message, error) {
 	if json.Unmarshal(raw, &text) == nil && text != nil {
 		return *text, nil, nil
 	}
-	var turns []message
-	if err := json.Unmarshal(raw, &turns); err != nil || len(turns) == 0 {
+	var raws []struct {
+		Role    string  `json:"role"`
+		Content *string `json:"content"`
+	}
+	if err := json.Unmarshal(raw, &raws); err != nil || len(raws) == 0 {
 		return "", nil, fmt.Errorf("%s: want a string or a list of messages with role and content", field)
 	}
-	for _, t := range turns {
+	turns := make([]message, len(raws))
+	for i, t := range raws {
 		if t.Role != "user" && t.Role != "assistant" && t.Role != "system" {
-			return "", nil, fmt.Errorf("%s: role %q, want user, assistant or system", field, t.Role)
+			return "", nil, fmt.Errorf("%s[%d]: role %q, want user, assistant or system", field, i, t.Role)
 		}
+		if t.Content == nil {
+			return "", nil, fmt.Errorf("%s[%d]: no content", field, i)
+		}
+		turns[i] = message{t.Role, *t.Content}
 	}
 	return "", turns, nil
 }
@@ -94,7 +99,7 @@ func dialogue(turns []message) string {
 	for _, t := range turns {
 		switch t.Role {
 		case "user":
-			b.WriteString("\n\nHuman: " + t.Content)
+			b.WriteString(humanTurn + " " + t.Content)
 		case "assistant":
 			b.WriteString(assistantTurn + " " + t.Content)
 		case "system":
