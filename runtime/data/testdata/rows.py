@@ -38,7 +38,7 @@ def hh():
         (turn(q, "Pinch the tips often."), turn(q, "No.")),  # a prompt again
         (follow + " Move it away from cold glass.", follow + " Winter is cold."),  # two turns
         # Diverged in the first answer: the rejected text does not continue the prompt.
-        (follow + " Use a lamp for twelve hours.", turn(q, bad) + f"{H} Thanks for nothing, tell me more.{A} More light."),
+        (follow + " Use a lamp for twelve hours.", turn(q, bad) + f"{H} Thanks for nothing, tell me more.{A} " + "More light. " * 4),
         (follow + " Less water.", turn(q, "No")),  # so short that nothing is left
         (turn(q, "Same."), turn(q, "Same.")),
         (long_prompt + f"{H} Sum this up.{A} " + "It was about many things. " * 30, long_prompt + f"{H} Sum this up.{A} No."),
