@@ -47,7 +47,7 @@ func TestReport(t *testing.T) {
 // order.
 func TestDirectory(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"helpful-base/train.jsonl", "harmless-base/train-00001-of-00002.json", "harmless-base/train-00000-of-00002.json", "train.jsonl",
+	for _, name := range []string{"helpful/train.jsonl", "helpful-base/train.jsonl", "harmless-base/train-00001-of-00002.json", "harmless-base/train-00000-of-00002.json", "train.jsonl",
 		"harmless-base/test.jsonl", "training.jsonl", "train.txt", "notes/test.md", "red-team/red_team.jsonl"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -59,7 +59,7 @@ func TestDirectory(t *testing.T) {
 		}
 	}
 	for split, want := range map[Split][]string{
-		Train: {" harmless-base/train-00000-of-00002.json", " harmless-base/train-00001-of-00002.json", " helpful-base/train.jsonl", " train.jsonl"},
+		Train: {" harmless-base/train-00000-of-00002.json", " harmless-base/train-00001-of-00002.json", " helpful-base/train.jsonl", " helpful/train.jsonl", " train.jsonl"},
 		Test:  {" harmless-base/test.jsonl"},
 	} {
 		set, err := Load("hh", dir, split)

@@ -58,9 +58,8 @@ def shp():
     for i, (q, good, bad) in enumerate(SUBJECTS):
         rows.append({"history": q, "human_ref_A": good, "human_ref_B": bad, "score_A": 10 + i, "score_B": 4 + i, "labels": 1})
         rows.append({"history": q, "human_ref_A": bad + "?", "human_ref_B": good + "!", "score_A": 2, "score_B": 7 * i + 3, "labels": 0})
-    q = SUBJECTS[0][0]
     # The same response again, with a higher score that must not count.
-    rows.append({"history": q, "human_ref_A": SUBJECTS[0][2] + "?", "human_ref_B": "x", "score_A": 99, "score_B": 1, "labels": 1})
+    rows.append({"history": SUBJECTS[1][0], "human_ref_A": SUBJECTS[1][2] + "?", "human_ref_B": "x", "score_A": 99, "score_B": 1, "labels": 1})
     return rows
 
 
