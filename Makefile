@@ -45,7 +45,7 @@ goldens: .venv-goldens/.ready
 fuzz:
 	$(GO) test -run xxx -fuzz FuzzOpen -fuzztime 30s ./runtime/safetensors
 	$(GO) test -run xxx -fuzz FuzzLoad -fuzztime 30s ./runtime/tokenizer
-	$(GO) test -run xxx -fuzz FuzzPairs -fuzztime 30s ./runtime/data
+	$(GO) test -run xxx -fuzz FuzzLoad -fuzztime 30s ./runtime/data
 
 lint:
 	gofmt -l .
