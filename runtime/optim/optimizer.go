@@ -14,7 +14,8 @@
 //
 // # Errors
 //
-// [New] reports an unknown name; [LoadState] reports state of another shape.
+// [New] reports an unknown name; [Optimizer.Restore] reports a parameter or a
+// kind of state that there is not.
 package optim
 
 import (
@@ -156,7 +157,11 @@ func (b *base) restore(param, kind string, kinds []string) (*tensor.Tensor, erro
 		known = known || k == kind
 	}
 	if !known {
-		return nil, fmt.Errorf("optim: no state %q here, which has %s", kind, strings.Join(kinds, ", "))
+		have := "none"
+		if len(kinds) > 0 {
+			have = strings.Join(kinds, ", ")
+		}
+		return nil, fmt.Errorf("optim: no state %q here, which has %s", kind, have)
 	}
 	for _, np := range b.params {
 		if np.Name == param {
