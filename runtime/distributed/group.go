@@ -21,9 +21,9 @@
 //
 // A [ProcessGroup] works on raw device memory. Every rank of a group must call
 // the same collectives in the same order with the same sizes; a call that does
-// not match is reported with both ranks' views of it, not waited for. Sums are
-// taken in float32 in the order of the ranks and rounded once, so results are
-// the same in every run.
+// not match is reported with both ranks' views of it, not waited for, even if a
+// rank has returned or waits elsewhere. Sums are taken in float32 in the order
+// of the ranks and rounded once, so results are the same in every run.
 //
 // # Errors
 //
@@ -55,11 +55,11 @@ type ProcessGroup interface {
 	// nothing: both have one type.
 	AllGather(pieces []Piece)
 	// ReduceScatter stores in each piece's Part the sum over ranks of this
-	// rank's run of Whole.
+	// rank's run of Whole, converted to Part's type.
 	ReduceScatter(pieces []Piece)
 	// AllReduce replaces each array by its sum over all ranks.
 	AllReduce(arrays []kernels.Array)
-	// Broadcast copies each array from root to every rank.
+	// Broadcast copies each array from root, a place in the group, to every rank.
 	Broadcast(arrays []kernels.Array, root int)
 	// SumHost replaces each host value by its sum over all ranks.
 	SumHost(values []float64)

@@ -2,75 +2,18 @@ package distributed
 
 import (
 	"fmt"
-	"sync"
+	"slices"
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/tensor"
 )
 
-// meeting is what the ranks of one in-process group share: where they wait for
-// each other, and what each brings to the current collective.
-type meeting struct {
-	mu      sync.Mutex
-	cond    *sync.Cond
-	size    int
-	arrived int
-	round   uint64
-	err     error // set by abort; every waiter leaves
-	calls   []call
-	hosts   [][]float64
-}
-
 // call is one rank's part in a collective.
 type call struct {
 	name   string
 	pieces []Piece
-}
-
-func newMeeting(size int) *meeting {
-	m := &meeting{size: size, calls: make([]call, size), hosts: make([][]float64, size)}
-	m.cond = sync.NewCond(&m.mu)
-	return m
-}
-
-func (m *meeting) abort(err error) {
-	m.mu.Lock()
-	if m.err == nil {
-		m.err = err
-	}
-	m.cond.Broadcast()
-	m.mu.Unlock()
-}
-
-// reset makes the meeting usable again after every rank has left.
-func (m *meeting) reset() {
-	m.mu.Lock()
-	m.err, m.arrived = nil, 0
-	m.mu.Unlock()
-}
-
-// wait returns when all ranks have come, or with the error of an abort.
-func (m *meeting) wait() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err != nil {
-		return m.err
-	}
-	m.arrived++
-	if m.arrived == m.size {
-		m.arrived = 0
-		m.round++
-		m.cond.Broadcast()
-		return nil
-	}
-	for round := m.round; m.round == round; {
-		m.cond.Wait()
-		if m.round == round && m.err != nil {
-			return m.err
-		}
-	}
-	return nil
+	values []float64 // on the host
 }
 
 // localGroup is a ProcessGroup whose ranks are goroutines that can read each
@@ -83,25 +26,31 @@ type localGroup struct {
 }
 
 func (g *localGroup) Rank() int { return g.rank }
-func (g *localGroup) Size() int { return g.meeting.size }
+func (g *localGroup) Size() int { return len(g.meeting.members) }
 
 func (g *localGroup) meet(name string) {
-	if err := g.meeting.wait(); err != nil {
-		panic(&Aborted{Rank: g.rank, Collective: name, Err: err})
+	if err := g.meeting.wait(g.rank, name); err != nil {
+		g.leave(name, err)
 	}
 }
 
-// enter publishes this rank's pieces, waits for the others and checks that all
-// ranks mean the same collective.
-func (g *localGroup) enter(name string, pieces []Piece) {
+func (g *localGroup) leave(name string, err error) {
+	panic(&Aborted{Rank: g.meeting.members[g.rank], Collective: name, Err: err})
+}
+
+// enter publishes this rank's call, waits for the others and checks that all
+// ranks mean the same collective. Every collective ends with another meeting,
+// before which no rank may enter the next and change its call.
+func (g *localGroup) enter(mine call) {
 	g.dev.Backend().Synchronize()
-	g.meeting.calls[g.rank] = call{name, pieces}
-	g.meet(name)
-	for r, c := range g.meeting.calls {
-		if err := compare(call{name, pieces}, c); err != nil {
-			err = fmt.Errorf("ranks %d and %d disagree: %w", g.rank, r, err)
-			g.meeting.abort(err)
-			panic(&Aborted{Rank: g.rank, Collective: name, Err: err})
+	g.meeting.calls[g.rank] = mine
+	g.meet(mine.name)
+	for r, theirs := range g.meeting.calls {
+		if err := compare(mine, theirs); err != nil {
+			members := g.meeting.members
+			err = fmt.Errorf("ranks %d and %d disagree: %w", members[g.rank], members[r], err)
+			g.meeting.lobby.fail(err)
+			g.leave(mine.name, err)
 		}
 	}
 }
@@ -113,17 +62,55 @@ func compare(a, b call) error {
 	if len(a.pieces) != len(b.pieces) {
 		return fmt.Errorf("%s of %d arrays against %d", a.name, len(a.pieces), len(b.pieces))
 	}
+	if len(a.values) != len(b.values) {
+		return fmt.Errorf("%s: %d values against %d", a.name, len(a.values), len(b.values))
+	}
 	for i, p := range a.pieces {
-		if q := b.pieces[i]; p.Whole.Len != q.Whole.Len || p.Whole.DType != q.Whole.DType {
+		q := b.pieces[i]
+		if p.Whole.Len != q.Whole.Len || p.Whole.DType != q.Whole.DType {
 			return fmt.Errorf("%s array %d: %d × %s against %d × %s", a.name, i,
 				p.Whole.Len, p.Whole.DType, q.Whole.Len, q.Whole.DType)
+		}
+		if !slices.Equal(p.Offsets, q.Offsets) {
+			return fmt.Errorf("%s array %d: divided at %v against %v", a.name, i, p.Offsets, q.Offsets)
 		}
 	}
 	return nil
 }
 
+// requireDivided checks that each piece's offsets cut Whole into one run per
+// rank and that Part is this rank's run.
+func (g *localGroup) requireDivided(op string, pieces []Piece) {
+	for i, p := range pieces {
+		o, n := p.Offsets, g.Size()
+		if len(o) != n+1 || o[0] != 0 || o[n] != p.Whole.Len || !slices.IsSorted(o) {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i),
+				Want: fmt.Sprintf("%d rising offsets from 0 to %d", n+1, p.Whole.Len), Got: fmt.Sprint(o)})
+		}
+		if run := o[g.rank+1] - o[g.rank]; p.Part.Len != run {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i),
+				Want: fmt.Sprintf("a part of %d elements on rank %d", run, g.meeting.members[g.rank]), Got: fmt.Sprint(p.Part.Len)})
+		}
+	}
+}
+
+// requireSummable checks that arrays can be summed in float32.
+func requireSummable(op string, pieces []Piece) {
+	for i, p := range pieces {
+		if !p.Whole.DType.IsFloat() {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i), Want: "a floating type", Got: p.Whole.DType.String()})
+		}
+	}
+}
+
 func (g *localGroup) AllGather(pieces []Piece) {
-	g.enter("all-gather", pieces)
+	g.requireDivided("all-gather", pieces)
+	for i, p := range pieces {
+		if p.Part.DType != p.Whole.DType {
+			panic(&tensor.Error{Op: fmt.Sprintf("all-gather array %d", i), Want: "a part of type " + p.Whole.DType.String(), Got: p.Part.DType.String()})
+		}
+	}
+	g.enter(call{name: "all-gather", pieces: pieces})
 	be := g.dev.Backend()
 	for r, c := range g.meeting.calls {
 		for i, p := range c.pieces {
@@ -139,7 +126,9 @@ func (g *localGroup) AllGather(pieces []Piece) {
 }
 
 func (g *localGroup) ReduceScatter(pieces []Piece) {
-	g.enter("reduce-scatter", pieces)
+	g.requireDivided("reduce-scatter", pieces)
+	requireSummable("reduce-scatter", pieces)
+	g.enter(call{name: "reduce-scatter", pieces: pieces})
 	for i, p := range pieces {
 		lo, hi := p.Offsets[g.rank], p.Offsets[g.rank+1]
 		g.sum(p.Part, i, lo, hi)
@@ -154,7 +143,8 @@ func (g *localGroup) AllReduce(arrays []kernels.Array) {
 	for i, a := range arrays {
 		pieces[i] = Piece{Whole: a, Offsets: evenOffsets(a.Len, n)}
 	}
-	g.enter("all-reduce", pieces)
+	requireSummable("all-reduce", pieces)
+	g.enter(call{name: "all-reduce", pieces: pieces})
 	// Each rank sums its own run in place, then everybody copies the runs.
 	for i, p := range pieces {
 		lo, hi := p.Offsets[g.rank], p.Offsets[g.rank+1]
@@ -216,39 +206,41 @@ func (g *localGroup) accumulator(n int, dt dtype.DType) kernels.Array {
 }
 
 func (g *localGroup) Broadcast(arrays []kernels.Array, root int) {
+	if root < 0 || root >= g.Size() {
+		panic(&tensor.Error{Op: "broadcast", Want: fmt.Sprintf("a root from 0 to %d", g.Size()-1), Got: fmt.Sprint(root)})
+	}
+	name := fmt.Sprintf("broadcast from %d", root)
 	pieces := make([]Piece, len(arrays))
 	for i, a := range arrays {
 		pieces[i] = Piece{Whole: a}
 	}
-	g.enter("broadcast", pieces)
+	g.enter(call{name: name, pieces: pieces})
 	if g.rank != root {
 		for i, p := range g.meeting.calls[root].pieces {
 			g.dev.Backend().Copy(arrays[i], p.Whole)
 		}
 		g.dev.Backend().Synchronize()
 	}
-	g.meet("broadcast")
+	g.meet(name)
 }
 
 func (g *localGroup) SumHost(values []float64) {
-	g.meeting.hosts[g.rank] = values
-	g.enter("sum of host values", nil)
+	const name = "sum of host values"
+	g.enter(call{name: name, values: values})
 	sums := make([]float64, len(values))
-	for r, h := range g.meeting.hosts {
-		if len(h) != len(values) {
-			err := fmt.Errorf("ranks %d and %d disagree: sum of %d values against %d", g.rank, r, len(values), len(h))
-			g.meeting.abort(err)
-			panic(&Aborted{Rank: g.rank, Collective: "sum of host values", Err: err})
-		}
-		for i, v := range h {
+	for _, c := range g.meeting.calls {
+		for i, v := range c.values {
 			sums[i] += v
 		}
 	}
-	g.meet("sum of host values")
+	g.meet(name)
 	copy(values, sums)
 }
 
-func (g *localGroup) Barrier() { g.enter("barrier", nil) }
+func (g *localGroup) Barrier() {
+	g.enter(call{name: "barrier"})
+	g.meet("barrier")
+}
 
 // evenOffsets divides n elements into size runs whose lengths differ by the
 // last one only, as FSDP shards rows.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"sync"
 
 	"dpolab/kernels/device"
@@ -17,9 +17,7 @@ type World struct {
 	ranks []*Rank
 	jobs  []chan func(*Rank)
 	mu    sync.Mutex // one Run at a time
-
-	groupsMu sync.Mutex
-	groups   map[string]*meeting // in-process groups by their member list
+	lobby *lobby
 }
 
 // Rank is one participant: its number, its device and the group of all ranks.
@@ -40,7 +38,7 @@ func NewWorld(devices []device.Device, threads int) (*World, error) {
 	if threads == 0 {
 		threads = max(1, runtime.GOMAXPROCS(0)/len(devices))
 	}
-	w := &World{groups: map[string]*meeting{}}
+	w := &World{lobby: newLobby(len(devices))}
 	all := make([]int, len(devices))
 	for i := range all {
 		all[i] = i
@@ -79,6 +77,9 @@ func (w *World) Device(i int) *tensor.Device { return w.ranks[i].Dev }
 func (w *World) Run(fn func(r *Rank) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.ranks) == 0 {
+		return errors.New("distributed: the world is closed")
+	}
 	errs := make([]error, len(w.ranks))
 	var wg sync.WaitGroup
 	for i, jobs := range w.jobs {
@@ -87,16 +88,13 @@ func (w *World) Run(fn func(r *Rank) error) error {
 			defer wg.Done()
 			if err := protect(r, fn); err != nil {
 				errs[i] = err
-				w.abort(fmt.Errorf("rank %d failed: %w", i, err))
+				w.lobby.fail(fmt.Errorf("rank %d failed: %w", i, err))
 			}
+			w.lobby.returned(i)
 		}
 	}
 	wg.Wait()
-	w.groupsMu.Lock()
-	for _, m := range w.groups {
-		m.reset()
-	}
-	w.groupsMu.Unlock()
+	w.lobby.reset()
 	return first(errs)
 }
 
@@ -142,16 +140,10 @@ func protect(r *Rank, fn func(*Rank) error) (err error) {
 	return err
 }
 
-func (w *World) abort(err error) {
-	w.groupsMu.Lock()
-	defer w.groupsMu.Unlock()
-	for _, m := range w.groups {
-		m.abort(err)
-	}
-}
-
 // Close ends the ranks and frees their devices.
 func (w *World) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var errs []error
 	for _, jobs := range w.jobs {
 		close(jobs)
@@ -167,23 +159,14 @@ func (w *World) Close() error {
 // Subgroup returns this rank's end of the group of the given ranks, which must
 // include it. Every member must ask with the same list.
 func (r *Rank) Subgroup(members []int) ProcessGroup {
-	at := -1
-	var key strings.Builder
-	for i, m := range members {
-		if m == r.Rank {
-			at = i
-		}
-		fmt.Fprintf(&key, "%d,", m)
-	}
+	at := slices.Index(members, r.Rank)
 	if at < 0 {
 		panic(&tensor.Error{Op: "subgroup", Want: fmt.Sprintf("a list with rank %d", r.Rank), Got: fmt.Sprint(members)})
 	}
-	r.world.groupsMu.Lock()
-	defer r.world.groupsMu.Unlock()
-	m := r.world.groups[key.String()]
-	if m == nil {
-		m = newMeeting(len(members))
-		r.world.groups[key.String()] = m
+	for i, m := range members {
+		if m < 0 || m >= r.Size || slices.Contains(members[:i], m) {
+			panic(&tensor.Error{Op: "subgroup", Want: fmt.Sprintf("ranks from 0 to %d, each once", r.Size-1), Got: fmt.Sprint(members)})
+		}
 	}
-	return &localGroup{meeting: m, rank: at, dev: r.Dev}
+	return &localGroup{meeting: r.world.lobby.meeting(members), rank: at, dev: r.Dev}
 }

@@ -1,0 +1,148 @@
+package distributed
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// lobby is what all ranks of a world share about waiting: which rank waits
+// where, and the failure that sends everybody home.
+type lobby struct {
+	mu       sync.Mutex
+	err      error               // set by fail; every waiter leaves
+	meetings map[string]*meeting // by their member list
+	ranks    []standing
+	idle     int // ranks that wait or have returned
+}
+
+// standing is where a rank is: computing (the zero value), waiting in a
+// collective, or returned from World.Run's function.
+type standing struct {
+	waits    *meeting
+	in       string
+	returned bool
+}
+
+func newLobby(ranks int) *lobby {
+	return &lobby{meetings: map[string]*meeting{}, ranks: make([]standing, ranks)}
+}
+
+// meeting returns the meeting of the given ranks, making it the first time.
+func (l *lobby) meeting(members []int) *meeting {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := fmt.Sprint(members)
+	m := l.meetings[key]
+	if m == nil {
+		m = &meeting{lobby: l, members: append([]int(nil), members...), calls: make([]call, len(members))}
+		m.cond = sync.NewCond(&l.mu)
+		l.meetings[key] = m
+	}
+	return m
+}
+
+// fail releases every rank that waits, now or later, with err. The first
+// failure counts.
+func (l *lobby) fail(err error) {
+	l.mu.Lock()
+	l.failLocked(err)
+	l.mu.Unlock()
+}
+
+func (l *lobby) failLocked(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+	for _, m := range l.meetings {
+		m.cond.Broadcast()
+	}
+}
+
+// returned notes that a rank takes part in nothing any more.
+func (l *lobby) returned(rank int) {
+	l.mu.Lock()
+	l.stand(rank, standing{returned: true})
+	l.mu.Unlock()
+}
+
+// stand notes where a rank has stopped. When no rank is computing, those that
+// wait would wait for ever.
+func (l *lobby) stand(rank int, s standing) {
+	l.ranks[rank] = s
+	l.idle++
+	if l.idle < len(l.ranks) {
+		return
+	}
+	var where []string
+	waiting := false
+	for i, s := range l.ranks {
+		if s.returned {
+			where = append(where, fmt.Sprintf("rank %d has returned", i))
+			continue
+		}
+		waiting = true
+		where = append(where, fmt.Sprintf("rank %d waits in %s for ranks %v", i, s.in, s.waits.members))
+	}
+	if waiting {
+		l.failLocked(fmt.Errorf("the ranks' calls do not match: %s", strings.Join(where, ", ")))
+	}
+}
+
+// reset makes the lobby usable again after every rank has returned.
+func (l *lobby) reset() {
+	l.mu.Lock()
+	l.err, l.idle = nil, 0
+	clear(l.ranks)
+	for _, m := range l.meetings {
+		m.arrived = 0
+		clear(m.calls)
+	}
+	l.mu.Unlock()
+}
+
+// meeting is where the ranks of one in-process group wait for each other, and
+// what each brings to the current collective.
+type meeting struct {
+	lobby   *lobby
+	members []int
+	cond    *sync.Cond // on the lobby's mutex
+	arrived int
+	round   uint64
+	calls   []call
+}
+
+// wait returns when all members have come, or with the error of a failure.
+// me is the caller's place among the members.
+func (m *meeting) wait(me int, name string) error {
+	l := m.lobby
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	m.arrived++
+	if m.arrived == len(m.members) {
+		m.arrived = 0
+		m.round++
+		for i, r := range m.members {
+			if i != me {
+				l.ranks[r] = standing{}
+				l.idle--
+			}
+		}
+		m.cond.Broadcast()
+		return nil
+	}
+	round := m.round
+	l.stand(m.members[me], standing{waits: m, in: name})
+	for m.round == round {
+		if l.err != nil {
+			l.ranks[m.members[me]] = standing{}
+			l.idle--
+			return l.err
+		}
+		m.cond.Wait()
+	}
+	return nil
+}
