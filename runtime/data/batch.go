@@ -23,17 +23,18 @@ type Batch struct {
 	Examples          []Example
 }
 
-// RankSlice returns rank's contiguous share of a batch's examples. Shares are equal
-// when world divides their number, as the reference demands; otherwise the
-// first ranks take one more, so that none is lost, and a rank may get none.
-func RankSlice(examples []Example, world, rank int) []Example {
-	per, more := len(examples)/world, len(examples)%world
-	start := rank*per + min(rank, more)
-	end := start + per
+// RankRange returns which of a batch's n examples are rank's: a contiguous run
+// [lo, hi). Runs are equal when world divides n, as the reference demands;
+// otherwise the first ranks take one more, so that none is lost, and a rank may
+// get none.
+func RankRange(n, world, rank int) (lo, hi int) {
+	per, more := n/world, n%world
+	lo = rank*per + min(rank, more)
+	hi = lo + per
 	if rank < more {
-		end++
+		hi++
 	}
-	return examples[start:end]
+	return lo, hi
 }
 
 // Pack lays examples out without padding, each prompt once. A preference pair

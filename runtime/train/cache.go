@@ -39,8 +39,9 @@ func (n ReferenceName) ID() string {
 // epochs, betas and losses ask the reference model once per pair.
 //
 // The file is a list of 24-byte records (16 bytes of key, the float32 value, a
-// checksum), written at the end only. A record that a crash cut short is
-// dropped when the file is next opened.
+// checksum), written at the end only, so that runs may share it while they go
+// on. A record that a crash cut short is dropped, with all behind it, when the
+// file is next opened.
 type ReferenceCache struct {
 	mu     sync.Mutex
 	known  map[cacheKey]float32
@@ -83,7 +84,7 @@ func OpenReferenceCache(root string, name ReferenceName) (*ReferenceCache, error
 	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), append(manifest, '\n'), 0o644); err != nil {
 		return nil, fmt.Errorf("reference cache: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "logps.bin"), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(dir, "logps.bin"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("reference cache: %w", err)
 	}
@@ -114,11 +115,7 @@ func (c *ReferenceCache) read() error {
 		good += recordSize
 	}
 	c.loaded = len(c.known)
-	if err := c.file.Truncate(good); err != nil {
-		return err
-	}
-	_, err := c.file.Seek(good, io.SeekStart)
-	return err
+	return c.file.Truncate(good)
 }
 
 // Len is the number of responses known, Loaded how many of them came from disk.

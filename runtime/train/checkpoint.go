@@ -157,9 +157,11 @@ func (t *Trainer) Resume(dir string) error {
 		return fmt.Errorf("resume: %w", err)
 	}
 	t.examples, t.updates, t.history.Records = s.Examples, s.Updates, s.History
-	t.scaler.Good, t.scaler.Skipped = s.Scaler.Good, s.Scaler.Skipped
-	if t.scaler.enabled {
-		t.scaler.Scale = s.Scaler.Scale
+	t.scaler.Skipped = s.Scaler.Skipped
+	// A scale found in another precision, above all the 1 of one that needs
+	// none, says nothing here.
+	if t.scaler.enabled && s.Precision == t.settings.Sharding.MixedPrecision.String() {
+		t.scaler.Scale, t.scaler.Good = s.Scaler.Scale, s.Scaler.Good
 	}
 	if s.Evaluated {
 		t.evaluated = s.Examples

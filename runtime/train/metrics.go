@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -38,6 +39,30 @@ func (m Metrics) MarshalJSON() ([]byte, error) {
 		}
 	}
 	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (m *Metrics) UnmarshalJSON(text []byte) error {
+	var in map[string]any
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	*m = make(Metrics, len(in))
+	for k, v := range in {
+		switch v := v.(type) {
+		case float64:
+			(*m)[k] = v
+		case string:
+			x, err := strconv.ParseFloat(v, 64)
+			if err != nil {
+				return fmt.Errorf("metric %s: want a number, got %q", k, v)
+			}
+			(*m)[k] = x
+		default:
+			return fmt.Errorf("metric %s: want a number, got %v", k, v)
+		}
+	}
+	return nil
 }
 
 // collector gathers per-example values and averages them over a whole batch,

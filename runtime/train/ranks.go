@@ -136,9 +136,9 @@ func (t *Trainer) onRanks(examples []data.Example, fn func(*replica, *distribute
 	sides := t.sides()
 	out := make([]float32, sides*n)
 	err := t.world.Run(func(r *distributed.Rank) error {
-		lo, hi := sliceOf(n, world, r.Rank)
+		lo, hi := data.RankRange(n, world, r.Rank)
 		own := examples[lo:hi]
-		if lo == hi { // nothing for this rank: compute something for the collectives' sake
+		if lo == hi { // nothing for this rank, which takes part in every collective all the same
 			own = examples[:1]
 		}
 		b := data.Pack(own, t.mode())
@@ -155,19 +155,6 @@ func (t *Trainer) onRanks(examples []data.Example, fn func(*replica, *distribute
 	return out, err
 }
 
-// sliceOf is rank's contiguous run of n examples. Runs are equal when world
-// divides n; otherwise the first ranks take one more, and a rank may be left
-// with none, which still takes part in every collective.
-func sliceOf(n, world, rank int) (lo, hi int) {
-	per, more := n/world, n%world
-	lo = rank*per + min(rank, more)
-	hi = lo + per
-	if rank < more {
-		hi++
-	}
-	return lo, hi
-}
-
 // backward sends each response's gradient to the rank that computed it. The
 // gradients are of the mean over the whole microbatch; as FSDP divides the sum
 // over ranks by their number, each is multiplied by it first.
@@ -176,7 +163,7 @@ func (t *Trainer) backward(grads []float32, scale float64) error {
 	n := len(grads) / sides
 	return t.world.Run(func(r *distributed.Rank) error {
 		rep := t.replicas[r.Rank]
-		lo, hi := sliceOf(n, world, r.Rank)
+		lo, hi := data.RankRange(n, world, r.Rank)
 		local := make([]float32, 0, sides*(hi-lo))
 		for s := range sides {
 			for _, g := range grads[s*n+lo : s*n+hi] {

@@ -244,7 +244,7 @@ func (t *Trainer) Step(batch []data.Example) (Metrics, error) {
 	all := collector{}
 	accumulation := t.settings.GradientAccumulationSteps
 	for i := range accumulation {
-		lo, hi := sliceOf(len(batch), accumulation, i)
+		lo, hi := data.RankRange(len(batch), accumulation, i)
 		if hi == lo {
 			continue
 		}
