@@ -38,6 +38,7 @@ var layers = []string{
 	"runtime/train",
 	"runtime/config",
 	"runtime/demo",
+	"runtime/bench",
 	"runtime/real",
 	"",
 }

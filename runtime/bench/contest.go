@@ -1,0 +1,206 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"dpolab/runtime/data"
+)
+
+// Contest is one job done by several sides in turn.
+type Contest struct {
+	Section string  `json:"section"` // steps, kernels, layouts or scaling
+	Case    string  `json:"case"`
+	Threads int     `json:"threads"`
+	Unit    string  `json:"unit"`               // tokens, pairs or GFLOP
+	Work    float64 `json:"work"`               // units per turn
+	Law     float64 `json:"expected,omitempty"` // time over the section's first row, by arithmetic
+	Sides   []Side  `json:"sides"`
+}
+
+// Side is what one side of a contest measured.
+type Side struct {
+	Name    string    `json:"name"`
+	Ours    bool      `json:"ours"`
+	Seconds []float64 `json:"seconds"`
+	Losses  []float64 `json:"losses,omitempty"` // of every step, the unmeasured first ones included
+	Tokens  float64   `json:"tokens,omitempty"` // computed per turn, on average
+	// Resident bytes: after the start, and the peak while turns were taken.
+	IdleRSS   int64   `json:"idle_rss,omitempty"`
+	PeakRSS   int64   `json:"peak_rss,omitempty"`
+	Allocated int64   `json:"allocated,omitempty"`
+	Tried     []Trial `json:"tried,omitempty"`
+	Error     string  `json:"error,omitempty"`
+}
+
+// Trial is one setting that was tried before the contest.
+type Trial struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds,omitempty"`
+	Error   string  `json:"error,omitempty"`
+}
+
+// entrant is one side before the contest: a job, or several that compute the
+// same, of which the fastest is taken.
+type entrant struct {
+	name     string
+	ours     bool
+	settings []setting
+}
+
+type setting struct {
+	name string
+	env  []string
+	job  Job
+}
+
+// runner is an entrant in its process.
+type runner struct {
+	*child
+	side *Side
+	sum  float64
+}
+
+// hold runs a contest: batches[0] is the unmeasured first step, each further
+// batch one round.
+func (d *driver) hold(ctx context.Context, c Contest, entrants []entrant, batches [][]data.Example) Contest {
+	c.Sides = make([]Side, 0, len(entrants))
+	var runners []*runner
+	for _, e := range entrants {
+		if !e.ours && d.options.Python == "" {
+			continue
+		}
+		c.Sides = append(c.Sides, Side{Name: e.name, Ours: e.ours})
+		side := &c.Sides[len(c.Sides)-1]
+		d.say("%s, %d threads: %s", c.Case, c.Threads, e.name)
+		best, err := d.fastest(ctx, e, batches[0], side)
+		if err == nil {
+			var r *runner
+			if r, err = d.enter(ctx, best, side, batches); err == nil {
+				runners = append(runners, r)
+			}
+		}
+		if err != nil {
+			side.Error = err.Error()
+			d.say("%v", err)
+		}
+	}
+	for _, batch := range batches[1:] {
+		for _, r := range runners {
+			if r.side.Error != "" {
+				continue
+			}
+			if err := r.turn(batch, true); err != nil {
+				r.side.Error = err.Error()
+				d.say("%v", err)
+			}
+		}
+	}
+	for _, r := range runners {
+		r.finish()
+	}
+	return c
+}
+
+// fastest tries an entrant's settings, if there is a choice.
+func (d *driver) fastest(ctx context.Context, e entrant, batch []data.Example, side *Side) (setting, error) {
+	if len(e.settings) == 1 {
+		return e.settings[0], nil
+	}
+	best, least := -1, math.Inf(1)
+	for i, s := range e.settings {
+		t := Trial{Name: s.name}
+		var scratch Side
+		scratch.Name, scratch.Ours = e.name, e.ours
+		r, err := d.enter(ctx, s, &scratch, [][]data.Example{batch})
+		if err == nil {
+			for n := 0; n < 2 && err == nil; n++ {
+				err = r.turn(batch, true)
+			}
+			r.finish()
+		}
+		if err != nil {
+			t.Error = err.Error()
+		} else if t.Seconds = min(scratch.Seconds[0], scratch.Seconds[1]); t.Seconds < least {
+			best, least = i, t.Seconds
+		}
+		side.Tried = append(side.Tried, t)
+	}
+	if best < 0 {
+		return setting{}, fmt.Errorf("bench: %s: no setting works: %s", e.name, side.Tried[0].Error)
+	}
+	return e.settings[best], nil
+}
+
+// enter starts a side's process, opens the job and takes the first step.
+func (d *driver) enter(ctx context.Context, s setting, side *Side, batches [][]data.Example) (*runner, error) {
+	argv := d.options.Self
+	if !side.Ours {
+		argv = []string{d.options.Python, d.options.Server}
+	}
+	threads := s.job.Threads * max(1, s.job.Ranks)
+	env := append([]string{fmt.Sprintf("OMP_NUM_THREADS=%d", threads), fmt.Sprintf("GOMAXPROCS=%d", threads)}, s.env...)
+	c, err := startChild(ctx, side.Name, argv, env)
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{child: c, side: side}
+	if err := r.open(s, batches); err != nil {
+		r.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *runner) open(s setting, batches [][]data.Example) error {
+	if _, err := r.ask(request{Op: "versions"}); err != nil {
+		return err
+	}
+	if idle, err := r.ask(request{Op: "memory"}); err == nil {
+		r.side.IdleRSS = idle.RSS
+	}
+	if _, err := r.ask(request{Op: "open", Job: &s.job}); err != nil {
+		return err
+	}
+	if r.side.Ours {
+		var all []data.Example
+		for _, b := range batches {
+			all = append(all, b...)
+		}
+		if _, err := r.ask(request{Op: "prepare", Examples: wire(all)}); err != nil {
+			return err
+		}
+	}
+	if err := r.turn(batches[0], false); err != nil {
+		return err
+	}
+	_, err := r.ask(request{Op: "reset_peak"})
+	return err
+}
+
+// turn takes one step.
+func (r *runner) turn(batch []data.Example, measured bool) error {
+	step, err := r.ask(request{Op: "step", Examples: wire(batch)})
+	if err != nil {
+		return err
+	}
+	r.side.Losses = append(r.side.Losses, step.Loss)
+	if measured {
+		r.side.Seconds = append(r.side.Seconds, step.Seconds...)
+		r.sum += float64(step.Tokens)
+	}
+	return nil
+}
+
+func (r *runner) finish() {
+	if n := len(r.side.Seconds); n > 0 {
+		r.side.Tokens = r.sum / float64(n)
+	}
+	if m, err := r.ask(request{Op: "memory"}); err == nil {
+		r.side.PeakRSS, r.side.Allocated = m.Peak, m.Allocated
+	}
+	if err := r.stop(); err != nil && r.side.Error == "" {
+		r.side.Error = err.Error()
+	}
+}

@@ -1,0 +1,52 @@
+package bench
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// Machine is what a figure depends on besides the program. It names the
+// processor, not the computer.
+type Machine struct {
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Memory string `json:"memory"`
+	System string `json:"system"`
+	Commit string `json:"commit"`
+}
+
+func machine() Machine {
+	m := Machine{Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: field("/proc/cpuinfo", "model name"), Memory: field("/proc/meminfo", "MemTotal")}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				m.Commit = s.Value + m.Commit
+			case s.Key == "vcs.modified" && s.Value == "true":
+				m.Commit += " with changes"
+			}
+		}
+	}
+	if family := field("/proc/cpuinfo", "cpu family"); family != "" {
+		m.CPU += ", family " + family + " model " + field("/proc/cpuinfo", "model")
+	}
+	return m
+}
+
+// field reads one "name : value" line of a file, "" if there is none.
+func field(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if key, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
