@@ -26,7 +26,7 @@ type Experiment struct {
 	BatchSize     int      `key:"batch_size" help:"preference pairs per optimizer step, over all ranks"`
 	EvalBatchSize int      `key:"eval_batch_size" help:"pairs per evaluation batch, over all ranks; also prompts per sampling batch"`
 	Debug         bool     `key:"debug" help:"skip step-N checkpoints; the last one is still written"`
-	Datasets      []string `key:"datasets" help:"datasets to train on: hh, shp, pairs"`
+	Datasets      []string `key:"datasets" help:"datasets to train on: hh, shp, se, pairs"`
 	LocalDirs     []string `key:"local_dirs" help:"where runs go: the first that exists, else the last, which is made"`
 	LocalRunDir   string   `key:"local_run_dir" help:"this run's directory (default: made from local_dirs, exp_name and the time)"`
 
@@ -52,9 +52,10 @@ type Experiment struct {
 	Model Model `key:"model"`
 	Loss  Loss  `key:"loss"`
 
-	HH    Source `key:"hh"`
-	SHP   Source `key:"shp"`
-	Pairs Source `key:"pairs"`
+	HH    Source      `key:"hh"`
+	SHP   Source      `key:"shp"`
+	SE    WholeSource `key:"se"`
+	Pairs Source      `key:"pairs"`
 
 	Devices           string `key:"devices" help:"cpu, cpu:N for N ranks, cuda:0, cuda:0,1 or cuda:all"`
 	Threads           int    `key:"threads" help:"CPU threads per rank (0: the cores divided by the ranks)"`
@@ -90,7 +91,13 @@ type Loss struct {
 // Source says where a dataset's files are.
 type Source struct {
 	Path     string `key:"path" help:"file or directory (.jsonl, .jsonl.gz)"`
-	TestPath string `key:"test_path" help:"file to evaluate on, where path is a single file and the split should not come from it"`
+	TestPath string `key:"test_path" help:"file or directory to evaluate on (default: path; a directory's test files, a single file again)"`
+}
+
+// WholeSource says where the files of a dataset without splits are; the pairs
+// to evaluate on are taken out of them.
+type WholeSource struct {
+	Path string `key:"path" help:"file or directory (.jsonl, .jsonl.gz), of which the first hundredth, shuffled, is kept to evaluate on"`
 }
 
 // F64 is a float64 that prints as a person would write it.

@@ -37,10 +37,12 @@ func choose[T any](group, name string, presets map[string]T) (T, error) {
 	return p, nil
 }
 
-// meaningless are keys of the reference that have nothing to act on here, with
-// the reason; a value that asks for nothing is accepted.
+// meaningless are keys that a user of the reference, or of another dataset,
+// expects and that have nothing to act on here, with the reason; a value that
+// asks for nothing is accepted.
 var meaningless = map[string]struct{ harmless, why string }{
 	"fsdp_port":     {"null", "all ranks live in one process and need no port"},
+	"se.test_path":  {"null", "the dataset has one split, and the pairs to evaluate on are taken out of se.path"},
 	"wandb.enabled": {"false", "metrics go to metrics.jsonl in the run directory, not to Weights & Biases"},
 	"wandb.entity":  {"null", "metrics go to metrics.jsonl in the run directory, not to Weights & Biases"},
 	"wandb.project": {"null", "metrics go to metrics.jsonl in the run directory, not to Weights & Biases"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -33,8 +34,9 @@ type Run struct {
 	cache      *train.ReferenceCache
 }
 
-// Start validates the experiment, reads its data, makes its run directory and
-// loads its policy. The caller closes the Run.
+// Start validates the experiment, reads its data and loads its policy. Only
+// when all of that has succeeded is anything written: the run directory and the
+// reference cache. The caller closes the Run.
 func (e Experiment) Start(events train.Events) (*Run, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
@@ -73,13 +75,9 @@ func (r *Run) start(events train.Events) (err error) {
 	if err := r.loadData(logf); err != nil {
 		return err
 	}
-	if r.Dir, err = e.runDir(); err != nil {
+	if r.Dir, err = e.chooseDir(); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(r.Dir, "config.yaml"), e.YAML(), 0o644); err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	logf("writing to %s", r.Dir)
 	devices, err := device.ParseList(e.Devices)
 	if err != nil {
 		return err
@@ -87,18 +85,16 @@ func (r *Run) start(events train.Events) (err error) {
 	if r.World, err = distributed.NewWorld(devices, e.Threads); err != nil {
 		return err
 	}
-	if e.ReferenceCache && e.Loss.Name != "sft" {
-		if err := r.openCache(weights); err != nil {
-			return err
-		}
-	}
 	policy := weights
 	if e.Resume != "" {
 		policy = e.Resume
 	}
 	inputs := train.Inputs{PolicyDir: policy, ReferenceDir: weights, Source: r.Train, Eval: r.Eval, Total: r.Train.Total(),
-		Cache: r.cache, Tokenizer: r.Tokenizer, Samples: e.samples()}
+		Tokenizer: r.Tokenizer, Samples: e.samples()}
 	if r.Trainer, err = train.New(r.World, e.settings(r.Dir), inputs, events); err != nil {
+		return err
+	}
+	if err := r.checkTokens(logf); err != nil {
 		return err
 	}
 	if e.Resume != "" {
@@ -106,6 +102,32 @@ func (r *Run) start(events train.Events) (err error) {
 			return err
 		}
 		logf("resumed from %s after %d examples", e.Resume, r.Trainer.Examples())
+	}
+	if err := e.makeDir(r.Dir); err != nil {
+		return err
+	}
+	logf("writing to %s", r.Dir)
+	if e.ReferenceCache && e.Loss.Name != "sft" {
+		if err := r.openCache(weights); err != nil {
+			return err
+		}
+		r.Trainer.UseCache(r.cache)
+	}
+	return nil
+}
+
+// checkTokens compares the tokenizer and the lengths with the model. What some
+// text might run into is only said, as it may never come.
+func (r *Run) checkTokens(logf func(string, ...any)) error {
+	e, c, tok := &r.Experiment, r.Trainer.Policy(0).Config(), r.Tokenizer
+	if int(tok.EOS()) >= c.VocabSize {
+		return fmt.Errorf("config: the tokenizer's end-of-text token %s has id %d, the model's vocabulary ends at %d: do they belong together?", tok.EOSToken(), tok.EOS(), c.VocabSize)
+	}
+	if tok.VocabSize() > c.VocabSize {
+		logf("the tokenizer has %d tokens, the model's vocabulary %d: text with one of the others stops the run", tok.VocabSize(), c.VocabSize)
+	}
+	if e.MaxLength > c.MaxPositions {
+		logf("max_length=%d is more than the model's %d positions: an example that is longer stops the run", e.MaxLength, c.MaxPositions)
 	}
 	return nil
 }
@@ -145,12 +167,11 @@ func (r *Run) loadData(logf func(string, ...any)) error {
 		}
 		logf("%s: %s", name, set.Report)
 		trains = append(trains, set)
-		test := s.TestPath
-		if test == "" {
-			test = s.Path
+		if e.NEvalExamples == 0 {
+			continue
 		}
-		if set, err = data.Load(name, test, data.Test); err != nil {
-			return err
+		if set, err = data.Load(name, cmp.Or(s.TestPath, s.Path), data.Test); err != nil {
+			return fmt.Errorf("evaluation (n_eval_examples=0 does without): %w", err)
 		}
 		tests = append(tests, set)
 	}
@@ -188,35 +209,43 @@ func (r *Run) loadData(logf func(string, ...any)) error {
 	return nil
 }
 
-// runDir makes this run's directory.
-func (e *Experiment) runDir() (string, error) {
-	dir := e.LocalRunDir
-	if dir == "" {
-		root := ""
-		for _, d := range e.LocalDirs {
-			if _, err := os.Stat(d); err == nil {
-				root = d
-				break
-			}
-		}
-		if root == "" {
-			if len(e.LocalDirs) == 0 {
-				return "", fmt.Errorf("config: local_dirs is empty, and local_run_dir is not set")
-			}
-			root = e.LocalDirs[len(e.LocalDirs)-1]
-		}
-		who := "run"
-		if u, err := user.Current(); err == nil {
-			who = filepath.Base(u.Username)
-		}
-		stamp := strings.ReplaceAll(time.Now().Format("2006-01-02_15-04-05.000000"), ".", "_")
-		dir = filepath.Join(root, who, e.ExpName+"_"+stamp)
-		e.LocalRunDir = dir
+// chooseDir names this run's directory, and keeps the name in the
+// configuration.
+func (e *Experiment) chooseDir() (string, error) {
+	if e.LocalRunDir != "" {
+		return e.LocalRunDir, nil
 	}
+	root := ""
+	for _, d := range e.LocalDirs {
+		if _, err := os.Stat(d); err == nil {
+			root = d
+			break
+		}
+	}
+	if root == "" {
+		if len(e.LocalDirs) == 0 {
+			return "", fmt.Errorf("config: local_dirs is empty, and local_run_dir is not set")
+		}
+		root = e.LocalDirs[len(e.LocalDirs)-1]
+	}
+	who := "run"
+	if u, err := user.Current(); err == nil {
+		who = filepath.Base(u.Username)
+	}
+	stamp := strings.ReplaceAll(time.Now().Format("2006-01-02_15-04-05.000000"), ".", "_")
+	e.LocalRunDir = filepath.Join(root, who, e.ExpName+"_"+stamp)
+	return e.LocalRunDir, nil
+}
+
+// makeDir makes the run directory, with the configuration in it.
+func (e *Experiment) makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("config: run directory: %w", err)
+		return fmt.Errorf("config: run directory: %w", err)
 	}
-	return dir, nil
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), e.YAML(), 0o644); err != nil {
+		return fmt.Errorf("config: run directory: %w", err)
+	}
+	return nil
 }
 
 // openCache opens the artifact of this reference's log-probabilities.

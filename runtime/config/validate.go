@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"os"
 
 	"dpolab/kernels/device"
@@ -24,8 +25,18 @@ func (e *Experiment) Validate() error {
 	case e.Threads < 0:
 		return fmt.Errorf("config: threads=%d: want 0 or more", e.Threads)
 	}
-	if _, err := os.Stat(e.Model.NameOrPath); err != nil {
-		return fmt.Errorf("config: model.name_or_path=%s: no such directory; give a local Hugging Face model directory", e.Model.NameOrPath)
+	for _, d := range []struct{ key, path, want string }{
+		{"model.name_or_path", e.Model.NameOrPath, "a local Hugging Face model directory"},
+		{"model.tokenizer_name_or_path", e.Model.TokenizerNameOrPath, "a directory with a tokenizer.json"},
+		{"model.archive", e.Model.Archive, "a checkpoint, or a run with LATEST in it"},
+		{"resume", e.Resume, "a checkpoint (step-N or LATEST)"},
+	} {
+		if d.path == "" {
+			continue
+		}
+		if st, err := os.Stat(d.path); err != nil || !st.IsDir() {
+			return fmt.Errorf("config: %s=%s: no such directory; give %s", d.key, d.path, d.want)
+		}
 	}
 	if err := e.validateNumbers(); err != nil {
 		return err
@@ -57,13 +68,16 @@ func (e *Experiment) validateNumbers() error {
 		{"lr", float64(e.LR), 0},
 		{"minimum_log_interval_secs", float64(e.MinimumLogInterval), 0},
 	} {
-		if !(c.value >= c.least) {
-			return fmt.Errorf("config: %s=%v: want at least %v", c.key, c.value, c.least)
+		if !(c.value >= c.least) || math.IsInf(c.value, 1) {
+			return fmt.Errorf("config: %s=%v: want a number of at least %v", c.key, c.value, c.least)
 		}
 	}
-	for key, p := range map[string]*int{"n_epochs": e.NEpochs, "n_examples": e.NExamples} {
-		if p != nil && *p < 1 {
-			return fmt.Errorf("config: %s=%d: want at least 1, or null", key, *p)
+	for _, c := range []struct {
+		key   string
+		value *int
+	}{{"n_epochs", e.NEpochs}, {"n_examples", e.NExamples}} {
+		if c.value != nil && *c.value < 1 {
+			return fmt.Errorf("config: %s=%d: want at least 1, or null", c.key, *c.value)
 		}
 	}
 	if !(e.MaxGradNorm > 0) {
@@ -83,8 +97,8 @@ func (e *Experiment) validateLoss() error {
 	if l.Beta == nil {
 		return fmt.Errorf("config: loss.beta is required for loss=%s, usually 0.1 to 0.5", l.Name)
 	}
-	if !(*l.Beta > 0) {
-		return fmt.Errorf("config: loss.beta=%v: want more than 0", float64(*l.Beta))
+	if !(*l.Beta > 0) || math.IsInf(float64(*l.Beta), 1) {
+		return fmt.Errorf("config: loss.beta=%v: want a number more than 0", float64(*l.Beta))
 	}
 	if !(l.LabelSmoothing >= 0 && l.LabelSmoothing < 0.5) {
 		return fmt.Errorf("config: loss.label_smoothing=%v: want 0 or more and less than 0.5", float64(l.LabelSmoothing))
@@ -105,10 +119,12 @@ func (e *Experiment) Source(name string) (Source, error) {
 		return e.HH, nil
 	case "shp":
 		return e.SHP, nil
+	case "se":
+		return Source{Path: e.SE.Path}, nil
 	case "pairs":
 		return e.Pairs, nil
 	}
-	return Source{}, fmt.Errorf("config: datasets: unknown dataset %q, want hh, shp or pairs", name)
+	return Source{}, fmt.Errorf("config: datasets: unknown dataset %q, want hh, shp, se or pairs", name)
 }
 
 func (e *Experiment) validateSources() error {

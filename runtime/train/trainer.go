@@ -124,6 +124,9 @@ func (t *Trainer) mode() data.Mode {
 	return data.Preference
 }
 
+// UseCache makes the trainer keep reference log-probabilities in c from now on.
+func (t *Trainer) UseCache(c *ReferenceCache) { t.cache = c }
+
 // Examples and Updates are the counters of the run so far.
 func (t *Trainer) Examples() int { return t.examples }
 func (t *Trainer) Updates() int  { return t.updates }
