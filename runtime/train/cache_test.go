@@ -230,7 +230,7 @@ func TestReferenceIsAskedOnce(t *testing.T) {
 			}
 			losses[i] = m["loss/train"]
 		}
-		return losses, c, tr.replicas[0].reference != nil, nil
+		return losses, c, tr.reference != nil, nil
 	}
 	first, c, asked, err := run(name, model)
 	if err != nil || !asked || c.Loaded() != 0 || c.Len() != 16 {

@@ -14,80 +14,61 @@ import (
 	"dpolab/runtime/tensor"
 )
 
-// replica is one rank's share of the run: its shards of policy and reference,
-// its optimizer, and the log-probabilities of the microbatch between forward
-// and backward.
+// replica is one rank's share of the run: its shards of the policy, its
+// optimizer, and the log-probabilities of the microbatch between forward and
+// backward.
 type replica struct {
 	policy    models.CausalLM
 	sharded   *fsdp.Model
 	optimizer optim.Optimizer
-
-	reference        models.CausalLM
-	referenceSharded *fsdp.Model
-
-	logps *tensor.Tensor // [responses of this rank], waiting for its gradient
+	logps     *tensor.Tensor // [responses of this rank], waiting for its gradient
 }
 
-// loadModel builds a checkpoint's model sharded over r's world: on meta first,
-// so that a rank never holds more than its own rows.
-func loadModel(r *distributed.Rank, ckpt *models.Checkpoint, cfg fsdp.Config) (models.CausalLM, *fsdp.Model, error) {
-	m, err := ckpt.Build()
-	if err != nil {
-		return nil, nil, err
-	}
-	sharded, err := fsdp.FullyShard(m, r, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := ckpt.LoadInto(m, r.Dev); err != nil {
-		return nil, nil, err
-	}
-	return m, sharded, nil
-}
-
-// loadPolicy puts the policy and its optimizer on every rank.
-func (t *Trainer) loadPolicy(ckpt *models.Checkpoint) error {
-	return t.world.Run(func(r *distributed.Rank) error {
+// prepare puts the policy, unless it is there already, and its optimizer on
+// every rank.
+func (t *Trainer) prepare(dir string) (err error) {
+	if t.policy == nil {
 		cfg := t.settings.Sharding
 		cfg.MasterDType = dtype.Float32
-		m, sharded, err := loadModel(r, ckpt, cfg)
-		if err != nil {
+		if t.policy, err = Place(t.world, dir, cfg); err != nil {
 			return err
 		}
+		t.ownsPolicy = true
+	}
+	err = t.world.Run(func(r *distributed.Rank) error {
+		m := t.policy.Model(r.Rank)
 		opt, err := optim.New(t.settings.Optimizer, nn.NamedParameters(m), t.settings.LR)
 		if err != nil {
 			return err
 		}
-		t.replicas[r.Rank] = &replica{policy: m, sharded: sharded, optimizer: opt}
+		t.replicas[r.Rank] = &replica{policy: m, sharded: t.policy.Sharded(r.Rank), optimizer: opt}
 		return nil
 	})
+	if err != nil && t.ownsPolicy {
+		return errorsWithRelease(err, t.policy)
+	}
+	return err
 }
 
 // loadReference puts the reference model on every rank, frozen and without
 // mixed precision. It does nothing when it is there.
 func (t *Trainer) loadReference() error {
-	if t.replicas[0].reference != nil {
+	if t.reference != nil {
 		return nil
 	}
-	ckpt, err := models.Open(t.referenceDir)
+	cfg := t.settings.Sharding
+	cfg.MixedPrecision = fsdp.FullPrecision()
+	cfg.ActivationCheckpointing = false
+	cfg.MasterDType = t.settings.ReferenceDType
+	ref, err := Place(t.world, t.referenceDir, cfg)
 	if err != nil {
 		return fmt.Errorf("reference model: %w", err)
 	}
-	defer ckpt.Close()
-	return t.world.Run(func(r *distributed.Rank) error {
-		cfg := t.settings.Sharding
-		cfg.MixedPrecision = fsdp.FullPrecision()
-		cfg.ActivationCheckpointing = false
-		cfg.MasterDType = t.settings.ReferenceDType
-		m, sharded, err := loadModel(r, ckpt, cfg)
-		if err != nil {
-			return fmt.Errorf("reference model: %w", err)
-		}
+	for _, m := range ref.models {
 		nn.SetTrainable(m, false)
-		rep := t.replicas[r.Rank]
-		rep.reference, rep.referenceSharded = m, sharded
-		return nil
-	})
+	}
+	t.reference = ref
+	return nil
 }
 
 // responseLogProbs runs a model over one rank's batch and returns the summed
@@ -97,59 +78,90 @@ func responseLogProbs(m models.CausalLM, b *data.Batch) *tensor.Tensor {
 	return tensor.SegmentSum(m.LogProbs(in, b.LabelRows, b.Labels), b.Offsets)
 }
 
+// sidesOf is the number of responses per example: 1 for SFT, else 2.
+func sidesOf(mode data.Mode) int {
+	if mode == data.SFT {
+		return 1
+	}
+	return 2
+}
+
 // forward runs the policy over a microbatch on all ranks and returns each
 // response's log-probability, in the order of the whole microbatch. With
 // recording, every rank keeps its result for backward.
 func (t *Trainer) forward(examples []data.Example, record bool) ([]float32, error) {
-	return t.onRanks(examples, func(rep *replica, r *distributed.Rank, b *data.Batch) []float32 {
-		if !record {
-			var values []float32
-			r.Dev.NoGrad(func() {
-				r.Dev.Scope(func() *tensor.Tensor { values = responseLogProbs(rep.policy, b).Float32s(); return nil })
-			})
-			return values
-		}
+	if !record {
+		values, err := t.policy.logProbs(examples, t.mode())
+		t.count(examples)
+		return values, err
+	}
+	t.count(examples)
+	return onRanks(t.world, examples, t.mode(), func(r *distributed.Rank, b *data.Batch) []float32 {
+		rep := t.replicas[r.Rank]
 		rep.logps = r.Dev.Scope(func() *tensor.Tensor { return responseLogProbs(rep.policy, b) }).Keep()
 		return rep.logps.Float32s()
 	})
 }
 
-// referenceForward is forward for the reference model.
+// referenceForward asks the reference model.
 func (t *Trainer) referenceForward(examples []data.Example) ([]float32, error) {
+	if t.askReference != nil {
+		values, err := t.askReference(t.ctx, examples)
+		if err == nil && len(values) != 2*len(examples) {
+			err = fmt.Errorf("reference: want %d log-probabilities for %d pairs, got %d", 2*len(examples), len(examples), len(values))
+		}
+		return values, err
+	}
 	if err := t.loadReference(); err != nil {
 		return nil, err
 	}
-	return t.onRanks(examples, func(rep *replica, r *distributed.Rank, b *data.Batch) []float32 {
-		var values []float32
-		r.Dev.NoGrad(func() {
-			r.Dev.Scope(func() *tensor.Tensor { values = responseLogProbs(rep.reference, b).Float32s(); return nil })
-		})
-		return values
+	t.count(examples)
+	var values []float32
+	err := t.reference.during(t.ctx, func() (err error) {
+		values, err = t.reference.logProbs(examples, t.mode())
+		return err
 	})
+	return values, err
+}
+
+// learningRate is the next step's.
+func (t *Trainer) learningRate() float64 {
+	if t.settings.Schedule != nil {
+		return t.settings.LR * t.settings.Schedule(t.updates)
+	}
+	return t.settings.LR * optim.Warmup(t.updates, t.settings.WarmupSteps)
+}
+
+// count adds the packed tokens of the examples to the trainer's.
+func (t *Trainer) count(examples []data.Example) {
+	for _, e := range examples {
+		t.tokens += len(e.Prompt) + len(e.Chosen)
+		if !t.sft() {
+			t.tokens += len(e.Rejected)
+		}
+	}
 }
 
 // onRanks packs each rank's contiguous slice of the examples, runs fn on every
 // rank, and puts the results together: all chosen responses in order, then all
-// rejected ones.
-func (t *Trainer) onRanks(examples []data.Example, fn func(*replica, *distributed.Rank, *data.Batch) []float32) ([]float32, error) {
-	n, world := len(examples), t.world.Size()
-	sides := t.sides()
+// rejected ones. A rank without an example of its own takes part in every
+// collective all the same, with the first one.
+func onRanks(w *distributed.World, examples []data.Example, mode data.Mode, fn func(r *distributed.Rank, b *data.Batch) []float32) ([]float32, error) {
+	n, world, sides := len(examples), w.Size(), sidesOf(mode)
 	out := make([]float32, sides*n)
-	err := t.world.Run(func(r *distributed.Rank) error {
+	err := w.Run(func(r *distributed.Rank) error {
 		lo, hi := data.RankRange(n, world, r.Rank)
 		own := examples[lo:hi]
-		if lo == hi { // nothing for this rank, which takes part in every collective all the same
+		if lo == hi {
 			own = examples[:1]
 		}
-		b := data.Pack(own, t.mode())
-		values := fn(t.replicas[r.Rank], r, b)
+		values := fn(r, data.Pack(own, mode))
 		if lo == hi {
 			return nil
 		}
 		for s := range sides {
 			copy(out[s*n+lo:s*n+hi], values[s*(hi-lo):(s+1)*(hi-lo)])
 		}
-		t.tokens[r.Rank] += len(b.IDs)
 		return nil
 	})
 	return out, err
@@ -186,7 +198,7 @@ func (t *Trainer) backward(grads []float32, scale float64) error {
 // before clipping.
 func (t *Trainer) update() (norm float64, err error) {
 	norms := make([]float64, t.world.Size())
-	lr := t.settings.LR * optim.Warmup(t.updates, t.settings.WarmupSteps)
+	lr := t.learningRate()
 	scale := t.scaler.Scale
 	taken := true
 	err = t.world.Run(func(r *distributed.Rank) error {
@@ -209,9 +221,7 @@ func (t *Trainer) update() (norm float64, err error) {
 
 // SetMixedPrecision changes the policy's precision from the next step on.
 func (t *Trainer) SetMixedPrecision(mp fsdp.MixedPrecision) error {
-	err := t.world.Run(func(r *distributed.Rank) error {
-		return t.replicas[r.Rank].sharded.SetMixedPrecision(mp)
-	})
+	err := t.policy.SetMixedPrecision(mp)
 	if err == nil {
 		t.settings.Sharding.MixedPrecision = mp
 		t.scaler.Enable(mp.NeedsLossScale())
@@ -222,20 +232,6 @@ func (t *Trainer) SetMixedPrecision(mp fsdp.MixedPrecision) error {
 // LogProbs returns the policy's log-probability of each example's responses,
 // the chosen ones first, in the precision in force and without gradients.
 func (t *Trainer) LogProbs(ctx context.Context, examples []data.Example) ([]float32, error) {
-	sides, n := t.sides(), len(examples)
-	out := make([]float32, sides*n)
-	for lo := 0; lo < n; lo += t.settings.EvalBatchSize {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		hi := min(lo+t.settings.EvalBatchSize, n)
-		values, err := t.forward(examples[lo:hi], false)
-		if err != nil {
-			return nil, err
-		}
-		for s := range sides {
-			copy(out[s*n+lo:s*n+hi], values[s*(hi-lo):])
-		}
-	}
-	return out, nil
+	t.count(examples)
+	return t.policy.LogProbs(ctx, examples, t.mode(), t.settings.EvalBatchSize, nil)
 }

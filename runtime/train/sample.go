@@ -7,10 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"dpolab/runtime/distributed"
 	"dpolab/runtime/fsdp"
 	"dpolab/runtime/generate"
-	"dpolab/runtime/models"
 )
 
 // Sample is one prompt with what policy and reference make of it.
@@ -86,25 +84,11 @@ func (t *Trainer) continuations(ctx context.Context, prompts [][]int32, referenc
 	}
 	c := generate.DefaultConfig()
 	c.MaxLength, c.MaxNewTokens, c.EOS, c.Seed = t.settings.MaxLength, t.settings.MaxLength, t.tokenizer.EOS(), uint64(t.settings.Seed)+uint64(t.examples)
-	var out [][]int32
-	err := t.world.Run(func(r *distributed.Rank) error {
-		rep := t.replicas[r.Rank]
-		var m models.CausalLM = rep.policy
-		sharded := rep.sharded
-		if reference {
-			m, sharded = rep.reference, rep.referenceSharded
-		}
-		return whole(sharded, func() error {
-			// One rank's context may end a moment before another's; a step that
-			// only some take would never return, so none looks at it.
-			ids, err := generate.Generate(context.WithoutCancel(ctx), m, prompts, c)
-			if r.Rank == 0 {
-				out = ids
-			}
-			return err
-		})
-	})
-	return out, err
+	m := t.policy
+	if reference {
+		m = t.reference
+	}
+	return m.Generate(ctx, prompts, c)
 }
 
 // whole runs fn with all parameters gathered.

@@ -4,7 +4,20 @@ import (
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/fsdp"
 	"dpolab/runtime/loss"
+	"dpolab/runtime/tensor"
 )
+
+// Schedule is a learning-rate factor for each optimizer step, counted from 0.
+type Schedule func(step int) float64
+
+// Metric computes a number per pair, float32 [B], from what the loss sees. It is
+// called once per microbatch, on the controller, for the pairs of all ranks; its
+// mean over the batch is recorded. In supervised fine-tuning only the policy's
+// chosen side is there, the other tensors are nil.
+type Metric struct {
+	Name   string
+	Values func(lp loss.LogProbs) *tensor.Tensor
+}
 
 // Settings are what a Trainer needs to know besides models and data. Batch
 // sizes count pairs (responses for SFT) over all ranks.
@@ -21,6 +34,11 @@ type Settings struct {
 	Optimizer   string
 	LR          float64
 	WarmupSteps int
+	// Schedule, if not nil, takes the place of the warm-up: the factor that LR
+	// is multiplied by at a step, which counts from 0.
+	Schedule Schedule
+	// Metrics are computed beside the loss, under their names: kl/train, kl/eval.
+	Metrics []Metric
 
 	// EvalEvery is in pairs, a multiple of BatchSize; 0 never evaluates.
 	EvalEvery   int

@@ -10,10 +10,8 @@ import (
 	"dpolab/runtime/data"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/fsdp"
-	"dpolab/runtime/loss"
 	"dpolab/runtime/models"
 	"dpolab/runtime/nn"
-	"dpolab/runtime/tensor"
 	"dpolab/runtime/tokenizer"
 )
 
@@ -35,8 +33,14 @@ type Trainer struct {
 	replicas []*replica
 	scaler   *LossScaler
 
-	policyDir, referenceDir string
-	cache                   *ReferenceCache // nil asks the reference every time
+	policy     *Replicas
+	ownsPolicy bool // loaded here, so released here
+	// The reference is asked through a function, or loaded when first needed.
+	askReference func(ctx context.Context, examples []data.Example) ([]float32, error)
+	reference    *Replicas
+	referenceDir string
+	cache        *ReferenceCache // nil asks the reference every time
+	ctx          context.Context // of the call now running
 
 	source    DataSource
 	tokenizer *tokenizer.Tokenizer
@@ -49,7 +53,7 @@ type Trainer struct {
 	updates   int
 	evaluated int // examples at the last evaluation, -1 before the first
 	logged    time.Time
-	tokens    []int // per rank, packed tokens run through a model
+	tokens    int // packed tokens run through policy and reference
 	history   History
 	started   time.Time
 }
@@ -59,6 +63,13 @@ type Inputs struct {
 	// PolicyDir is the Hugging Face directory the policy starts from,
 	// ReferenceDir the reference's; they are usually the same.
 	PolicyDir, ReferenceDir string
+	// Policy, if not nil, is trained instead of a model read from PolicyDir. It
+	// keeps its own sharding and precision, and outlives the trainer.
+	Policy *Replicas
+	// Reference, if not nil, is asked for the reference log-probabilities of
+	// examples (the chosen ones first) instead of a model read from
+	// ReferenceDir.
+	Reference func(ctx context.Context, examples []data.Example) ([]float32, error)
 	// Source delivers training batches and can say and set its position.
 	Source DataSource
 	// Eval are the examples of every evaluation.
@@ -87,35 +98,46 @@ type DataSource interface {
 // New loads the policy onto the world's ranks. The reference is loaded when a
 // log-probability is missing from the cache.
 func New(w *distributed.World, s Settings, in Inputs, events Events) (*Trainer, error) {
-	ckpt, err := models.Open(in.PolicyDir)
-	if err != nil {
-		return nil, err
+	if in.Policy != nil {
+		s.Sharding.MixedPrecision = in.Policy.MixedPrecision()
 	}
-	defer ckpt.Close()
 	t := &Trainer{
 		settings: s, world: w, events: events,
-		replicas:  make([]*replica, w.Size()),
-		scaler:    NewLossScaler(s.Sharding.MixedPrecision.NeedsLossScale()),
-		policyDir: in.PolicyDir, referenceDir: in.ReferenceDir,
+		replicas: make([]*replica, w.Size()),
+		scaler:   NewLossScaler(s.Sharding.MixedPrecision.NeedsLossScale()),
+		policy:   in.Policy, askReference: in.Reference, referenceDir: in.ReferenceDir, ctx: context.Background(),
 		cache: in.Cache, source: in.Source, tokenizer: in.Tokenizer, evals: in.Eval, samples: in.Samples, total: in.Total,
-		tokens: make([]int, w.Size()), evaluated: -1, started: time.Now(),
+		evaluated: -1, started: time.Now(),
 	}
-	if err := t.loadPolicy(ckpt); err != nil {
+	if err := t.prepare(in.PolicyDir); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// Close frees what the trainer itself has taken on the ranks: optimizer state,
+// gradients, and the models it loaded. It must not be used again.
+func (t *Trainer) Close() error {
+	t.discard()
+	err := t.world.Run(func(r *distributed.Rank) error {
+		t.replicas[r.Rank].optimizer.Release()
+		return nil
+	})
+	if t.ownsPolicy {
+		err = errors.Join(err, t.policy.Release())
+	}
+	if t.reference != nil {
+		err = errors.Join(err, t.reference.Release())
+		t.reference = nil
+	}
+	return err
 }
 
 // sft reports whether the run fine-tunes on chosen responses only.
 func (t *Trainer) sft() bool { return t.settings.Loss == nil }
 
 // sides is the number of responses per example: 1 for SFT, else 2.
-func (t *Trainer) sides() int {
-	if t.sft() {
-		return 1
-	}
-	return 2
-}
+func (t *Trainer) sides() int { return sidesOf(t.mode()) }
 
 func (t *Trainer) mode() data.Mode {
 	if t.sft() {
@@ -150,7 +172,7 @@ func (t *Trainer) Reference(rank int) (models.CausalLM, error) {
 	if err := t.loadReference(); err != nil {
 		return nil, err
 	}
-	return t.replicas[rank].reference, nil
+	return t.reference.Model(rank), nil
 }
 
 // World returns the ranks the trainer runs on.
@@ -158,46 +180,55 @@ func (t *Trainer) World() *distributed.World { return t.world }
 
 // Tokens is the number of packed tokens all ranks have run through the policy
 // and the reference.
-func (t *Trainer) Tokens() int {
-	n := 0
-	for _, k := range t.tokens {
-		n += k
-	}
-	return n
-}
+func (t *Trainer) Tokens() int { return t.tokens }
 
 // ErrInterrupted is returned by Run when its context ended and a checkpoint
 // was written (if the run has a directory).
 var ErrInterrupted = errors.New("interrupted")
 
 // Run trains until the data ends, evaluating and saving on the way. When ctx
-// ends it stops at the next step boundary, writes a checkpoint and returns
-// ErrInterrupted; calling Run again goes on.
+// ends it stops between two blocks of the model, takes back the step it was in,
+// writes a checkpoint and returns ErrInterrupted; calling Run again goes on as
+// if nothing had happened.
 func (t *Trainer) Run(ctx context.Context) error {
 	for {
-		if ctx.Err() != nil {
-			return t.interrupted()
-		}
-		if t.evaluationDue() {
-			if err := t.evaluateAndSave(ctx); err != nil {
-				if ctx.Err() != nil {
-					return t.interrupted()
-				}
-				return err
-			}
-		}
-		batch, err := t.source.Next()
+		m, err := t.Advance(ctx)
 		if err != nil {
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				return t.interrupted()
+			}
 			return err
 		}
-		if batch == nil {
-			break
-		}
-		if _, err := t.Step(batch); err != nil {
-			return err
+		if m == nil {
+			return t.save("LATEST")
 		}
 	}
-	return t.save("LATEST")
+}
+
+// Advance evaluates if that is due, trains on the next batch of the source and
+// returns its metrics, nil at the end of the data. When it fails, or ctx ends
+// on the way, the step is taken back and the next call tries the same batch.
+func (t *Trainer) Advance(ctx context.Context) (m Metrics, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if t.evaluationDue() {
+		if err := t.evaluateAndSave(ctx); err != nil {
+			return nil, err
+		}
+	}
+	before := t.source.State()
+	batch, err := t.source.Next()
+	if batch == nil || err != nil {
+		return nil, err
+	}
+	updates := t.updates
+	defer func() {
+		if t.updates == updates { // an error, or a panic of a loss typed by a user
+			err = errors.Join(err, t.source.Restore(before))
+		}
+	}()
+	return t.StepContext(ctx, batch)
 }
 
 // interrupted saves where the run stands.
@@ -224,12 +255,15 @@ func (t *Trainer) evaluateAndSave(ctx context.Context) error {
 		return err
 	}
 	t.log("eval after %d: %s", t.examples, m)
+	t.evaluated = t.examples
 	if t.samples > 0 && t.tokenizer != nil {
 		if err := t.sampleTexts(ctx); err != nil {
-			return err
+			if ctx.Err() == nil {
+				return err
+			}
+			t.log("the samples after %d train examples were interrupted", t.examples)
 		}
 	}
-	t.evaluated = t.examples
 	if t.examples > 0 && t.settings.RunDir != "" {
 		if !t.settings.CheckpointAtEval {
 			t.log("skipping save in debug mode")
@@ -243,31 +277,50 @@ func (t *Trainer) evaluateAndSave(ctx context.Context) error {
 // Step trains on one batch and returns its metrics. After an error the model
 // is as it was before the step.
 func (t *Trainer) Step(batch []data.Example) (Metrics, error) {
+	return t.StepContext(context.Background(), batch)
+}
+
+// StepContext is Step with a context: when it ends before the optimizer has its
+// turn, the step is abandoned and leaves no trace.
+func (t *Trainer) StepContext(ctx context.Context, batch []data.Example) (m Metrics, err error) {
 	start, tokens := time.Now(), t.Tokens()
 	all := collector{}
-	accumulation := t.settings.GradientAccumulationSteps
-	for i := range accumulation {
-		lo, hi := data.RankRange(len(batch), accumulation, i)
-		if hi == lo {
-			continue
-		}
-		if err := t.microstep(batch[lo:hi], float64(hi-lo)/float64(len(batch)), all); err != nil {
+	norm := 0.0
+	taken := false
+	defer func() {
+		if !taken { // on an error, and on a panic of a loss or metric
 			t.discard()
-			return nil, fmt.Errorf("step %d: %w", t.updates+1, err)
 		}
-	}
-	norm, err := t.update()
+	}()
+	err = t.during(ctx, func() (err error) {
+		for i := range t.settings.GradientAccumulationSteps {
+			lo, hi := data.RankRange(len(batch), t.settings.GradientAccumulationSteps, i)
+			if hi == lo {
+				continue
+			}
+			if err := t.microstep(batch[lo:hi], float64(hi-lo)/float64(len(batch)), all); err != nil {
+				return err
+			}
+		}
+		norm, err = t.update()
+		return err
+	})
 	if err != nil {
-		t.discard()
 		return nil, fmt.Errorf("step %d: %w", t.updates+1, err)
 	}
-	t.updates++
-	t.examples += len(batch)
-	m := all.means()
+	taken = true
+	m = all.means()
 	m["grad_norm"] = norm
 	seconds := time.Since(start).Seconds()
 	m["examples_per_second"], m["step_seconds"] = float64(len(batch))/seconds, seconds
 	m["tokens"] = float64(t.Tokens() - tokens) // packed, through policy and reference
+	t.examples += len(batch)
+	return m, t.finishStep(m)
+}
+
+// finishStep counts, records and shows a step that has been taken.
+func (t *Trainer) finishStep(m Metrics) error {
+	t.updates++
 	m["counters/examples"], m["counters/updates"] = float64(t.examples), float64(t.updates)
 	t.record("train", m)
 	t.logStep(m)
@@ -275,9 +328,16 @@ func (t *Trainer) Step(batch []data.Example) (Metrics, error) {
 		t.events.Progress(t.examples, t.total, m)
 	}
 	if math.IsNaN(m["loss/train"]) {
-		return m, fmt.Errorf("step %d: the loss is NaN: the weights, the data or a float16 range are at fault; no checkpoint was written", t.updates)
+		return fmt.Errorf("step %d: the loss is NaN: the weights, the data or a float16 range are at fault; no checkpoint was written", t.updates)
 	}
-	return m, nil
+	return nil
+}
+
+// during runs fn with ctx in force for policy and reference.
+func (t *Trainer) during(ctx context.Context, fn func() error) error {
+	t.ctx = ctx
+	defer func() { t.ctx = context.Background() }()
+	return t.policy.during(ctx, fn)
 }
 
 // microstep runs forward, loss and backward of one microbatch, which is share
@@ -310,42 +370,59 @@ func (t *Trainer) discard() {
 			rep.logps = nil
 		}
 		rep.sharded.Recover()
-		if rep.referenceSharded != nil {
-			rep.referenceSharded.Recover()
-		}
 		nn.ZeroGrad(rep.policy)
 		return nil
 	})
+	if t.reference != nil {
+		t.reference.recover()
+	}
 }
 
 // Evaluate returns the metrics over the evaluation examples, without
 // gradients and in the precision in force.
 func (t *Trainer) Evaluate(ctx context.Context) (Metrics, error) {
 	all := collector{}
-	for lo := 0; lo < len(t.evals); lo += t.settings.EvalBatchSize {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	finished := false
+	defer func() {
+		if !finished {
+			t.discard()
 		}
-		examples := t.evals[lo:min(lo+t.settings.EvalBatchSize, len(t.evals))]
-		reference, err := t.referenceLogProbs(examples)
-		if err != nil {
-			return nil, err
+	}()
+	err := t.during(ctx, func() error {
+		for lo := 0; lo < len(t.evals); lo += t.settings.EvalBatchSize {
+			if err := t.evaluate(t.evals[lo:min(lo+t.settings.EvalBatchSize, len(t.evals))], all); err != nil {
+				return err
+			}
 		}
-		policy, err := t.forward(examples, false)
-		if err != nil {
-			return nil, err
-		}
-		_, values, err := t.lossAndGradient(examples, policy, reference, false)
-		if err != nil {
-			return nil, err
-		}
-		for name, v := range t.named(values, "eval") {
-			all.add(name, v)
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	finished = true
 	m := all.means()
 	t.record("eval", m)
 	return m, nil
+}
+
+// evaluate adds the values of one batch to all.
+func (t *Trainer) evaluate(examples []data.Example, all collector) error {
+	reference, err := t.referenceLogProbs(examples)
+	if err != nil {
+		return err
+	}
+	policy, err := t.forward(examples, false)
+	if err != nil {
+		return err
+	}
+	_, values, err := t.lossAndGradient(examples, policy, reference, false)
+	if err != nil {
+		return err
+	}
+	for name, v := range t.named(values, "eval") {
+		all.add(name, v)
+	}
+	return nil
 }
 
 // referenceLogProbs returns log π_ref of the chosen, then the rejected
@@ -381,93 +458,15 @@ func (t *Trainer) referenceLogProbs(examples []data.Example) ([]float32, error) 
 // PrecomputeReference asks the reference model for every response among the
 // examples that the cache does not know, and frees it afterwards.
 func (t *Trainer) PrecomputeReference(ctx context.Context, examples []data.Example) error {
-	for lo := 0; lo < len(examples); lo += t.settings.EvalBatchSize {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := t.referenceLogProbs(examples[lo:min(lo+t.settings.EvalBatchSize, len(examples))]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lossAndGradient calls the loss on one microbatch, on the controller. It
-// returns the gradient of the mean loss for every response, and the
-// per-example values of the metrics.
-func (t *Trainer) lossAndGradient(examples []data.Example, policy, reference []float32, gradient bool) (grads []float32, values map[string][]float32, err error) {
-	err = tensor.Try(func() {
-		dev := t.world.Device(0)
-		dev.Scope(func() *tensor.Tensor {
-			if t.sft() {
-				logps := tensor.FromFloat32(dev, policy).SetRequiresGrad(gradient)
-				losses := loss.SFT(logps)
-				values = map[string][]float32{"logps/chosen": policy, "loss": losses.Float32s()}
-				if gradient {
-					losses.Mean().Backward(nil)
-					grads = logps.Grad().Float32s()
-				}
-				return nil
+	return t.during(ctx, func() error {
+		for lo := 0; lo < len(examples); lo += t.settings.EvalBatchSize {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			grads, values = preference(dev, t.settings.Loss, examples, policy, reference, gradient)
-			return nil
-		})
+			if _, err := t.referenceLogProbs(examples[lo:min(lo+t.settings.EvalBatchSize, len(examples))]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return grads, values, err
-}
-
-// preference evaluates a preference loss.
-func preference(dev *tensor.Device, fn loss.PreferenceLoss, examples []data.Example, policy, reference []float32, gradient bool) ([]float32, map[string][]float32) {
-	n := len(examples)
-	lengths := [2][]float32{}
-	for _, e := range examples {
-		lengths[0] = append(lengths[0], float32(len(e.Chosen)))
-		lengths[1] = append(lengths[1], float32(len(e.Rejected)))
-	}
-	lp := loss.LogProbs{
-		PolicyChosen:      tensor.FromFloat32(dev, policy[:n]).SetRequiresGrad(gradient),
-		PolicyRejected:    tensor.FromFloat32(dev, policy[n:]).SetRequiresGrad(gradient),
-		ReferenceChosen:   tensor.FromFloat32(dev, reference[:n]),
-		ReferenceRejected: tensor.FromFloat32(dev, reference[n:]),
-		ChosenLengths:     tensor.FromFloat32(dev, lengths[0]),
-		RejectedLengths:   tensor.FromFloat32(dev, lengths[1]),
-	}
-	out := fn(lp)
-	chosen, rejected := out.ChosenRewards.Float32s(), out.RejectedRewards.Float32s()
-	accuracies, margins := make([]float32, n), make([]float32, n)
-	for i := range n {
-		margins[i] = chosen[i] - rejected[i]
-		if chosen[i] > rejected[i] {
-			accuracies[i] = 1
-		}
-	}
-	values := map[string][]float32{
-		"rewards/chosen": chosen, "rewards/rejected": rejected,
-		"rewards/accuracies": accuracies, "rewards/margins": margins,
-		"logps/chosen": policy[:n], "logps/rejected": policy[n:],
-		"loss": out.Losses.Float32s(),
-	}
-	if !gradient {
-		return nil, values
-	}
-	out.Losses.Mean().Backward(nil)
-	grads := append(lp.PolicyChosen.Grad().Float32s(), lp.PolicyRejected.Grad().Float32s()...)
-	return grads, values
-}
-
-// named puts the split into metric names as the reference does:
-// rewards_train/chosen, loss/train.
-func (t *Trainer) named(values map[string][]float32, split string) map[string][]float32 {
-	out := make(map[string][]float32, len(values))
-	for k, v := range values {
-		switch {
-		case k == "loss":
-			out["loss/"+split] = v
-		case k[:5] == "logps":
-			out["logps_"+split+k[5:]] = v
-		default:
-			out["rewards_"+split+k[7:]] = v
-		}
-	}
-	return out
 }
