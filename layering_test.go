@@ -40,6 +40,10 @@ var layers = []string{
 	"runtime/demo",
 	"runtime/bench",
 	"runtime/real",
+	"stdlib/dpo",
+	"examples/beta-sweep",
+	"examples/bf16-toggle",
+	"examples/custom-loss",
 	"",
 }
 

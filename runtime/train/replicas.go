@@ -97,8 +97,9 @@ func (p *Replicas) during(ctx context.Context, fn func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	outer := p.ctx
 	p.ctx = ctx
-	defer func() { p.ctx = context.Background() }()
+	defer func() { p.ctx = outer }()
 	return fn()
 }
 

@@ -10,6 +10,7 @@ import (
 	"dpolab/runtime/data"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/fsdp"
+	"dpolab/runtime/loss"
 	"dpolab/runtime/models"
 	"dpolab/runtime/nn"
 	"dpolab/runtime/tokenizer"
@@ -155,6 +156,25 @@ func (t *Trainer) Updates() int  { return t.updates }
 
 // History returns the records so far.
 func (t *Trainer) History() *History { return &t.history }
+
+// SetLoss, SetLR, SetSchedule and SetMetrics replace a setting from the next
+// step on. The loss must not turn fine-tuning into preference training or back.
+func (t *Trainer) SetLoss(fn loss.PreferenceLoss) error {
+	if (fn == nil) != t.sft() {
+		return errors.New("train: SetLoss cannot switch between SFT and a preference loss: the batches differ")
+	}
+	t.settings.Loss = fn
+	return nil
+}
+func (t *Trainer) SetLR(lr float64)         { t.settings.LR = lr }
+func (t *Trainer) SetSchedule(fn Schedule)  { t.settings.Schedule = fn }
+func (t *Trainer) SetMetrics(list []Metric) { t.settings.Metrics = list }
+
+// SetRecord replaces the function that receives every record.
+func (t *Trainer) SetRecord(fn func(r Record)) { t.events.Record = fn }
+
+// EvalExamples are the examples of every evaluation.
+func (t *Trainer) EvalExamples() []data.Example { return t.evals }
 
 // SetProgress replaces the function that is told of every step.
 func (t *Trainer) SetProgress(fn func(done, total int, m Metrics)) { t.events.Progress = fn }
@@ -335,8 +355,9 @@ func (t *Trainer) finishStep(m Metrics) error {
 
 // during runs fn with ctx in force for policy and reference.
 func (t *Trainer) during(ctx context.Context, fn func() error) error {
+	outer := t.ctx
 	t.ctx = ctx
-	defer func() { t.ctx = context.Background() }()
+	defer func() { t.ctx = outer }()
 	return t.policy.during(ctx, fn)
 }
 

@@ -1,0 +1,72 @@
+package dpo
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"dpolab/runtime/fsdp"
+)
+
+// FSDPConfig says how FSDP wraps a model.
+type FSDPConfig struct {
+	// Devices are the ranks: "cpu:2" for two on the CPU, "cuda:0,1", "cuda:all".
+	Devices  string
+	Strategy ShardingStrategy
+	// BlockName is the class that is wrapped on its own, such as
+	// "LlamaDecoderLayer"; empty takes the model's repeated block.
+	BlockName      string
+	ShardSize      int // ranks that share one copy under HybridShard
+	MixedPrecision MixedPrecision
+	// ActivationCheckpointing computes each block again in backward rather than
+	// keep its activations.
+	ActivationCheckpointing bool
+	Threads                 int // per CPU rank; 0 divides the cores
+}
+
+// DefaultFSDPConfig is FULL_SHARD in full precision over two CPU ranks, one on
+// a machine with one core. The word devices=LIST overrides the devices.
+func DefaultFSDPConfig() FSDPConfig {
+	devices := "cpu:2"
+	if runtime.GOMAXPROCS(0) < 2 {
+		devices = "cpu:1"
+	}
+	return FSDPConfig{Devices: StringSetting("devices", devices)}
+}
+
+func (c FSDPConfig) runtime(m *Model) fsdp.Config {
+	block := c.BlockName
+	if block == "" {
+		block = m.config.BlockName
+	}
+	return fsdp.Config{BlockName: block, Strategy: c.Strategy, ShardSize: c.ShardSize, MixedPrecision: c.MixedPrecision,
+		ActivationCheckpointing: c.ActivationCheckpointing}
+}
+
+// FSDP spreads a model over the ranks of cfg, which are goroutines of this
+// process with a device each, and returns it. A model that is on devices
+// already moves, with its weights as they are; trainers made for it before must
+// be made again.
+func FSDP(m *Model, cfg FSDPConfig) *Model {
+	if m == nil || m.closed {
+		refuse("FSDP", "an open model", "%v", m)
+	}
+	check("FSDP", cfg.MixedPrecision.Validate())
+	if m.placed != nil {
+		if m.trained {
+			dir := m.saveTemp("FSDP")
+			if m.temp != "" {
+				os.RemoveAll(filepath.Dir(m.temp))
+			}
+			m.path, m.temp, m.trained = dir, dir, false
+		}
+		check("FSDP", m.release())
+	}
+	before := m.wrap
+	m.wrap = cfg
+	if err := Try(func() { m.place("FSDP") }); err != nil {
+		m.wrap = before
+		check("FSDP", err)
+	}
+	return m
+}
