@@ -109,6 +109,9 @@ func (d *driver) realJob(ctx context.Context) error {
 			theirs.Reference, theirs.Autocast = reference, dt == "bfloat16"
 			entrants := []entrant{}
 			for _, cached := range []bool{true, false} {
+				if !cached && c.shape == gpt2 {
+					continue // a third process does not fit beside the reference's in 24 GB
+				}
 				name := map[bool]string{true: "cached reference", false: "reference each step"}[cached]
 				ours := d.job("dpo", policy, threads)
 				ours.Reference, ours.DType, ours.Cached, ours.Profile = reference, dt, cached, d.profile(c.name, name, dt, threads)
