@@ -41,6 +41,7 @@ var layers = []string{
 	"runtime/bench",
 	"runtime/real",
 	"stdlib/dpo",
+	"examples",
 	"examples/beta-sweep",
 	"examples/bf16-toggle",
 	"examples/custom-loss",

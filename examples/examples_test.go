@@ -1,0 +1,92 @@
+// Package examples_test runs every example as a user does.
+package examples_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// build compiles an example once.
+func build(t *testing.T, name string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), name)
+	if out, err := exec.Command("go", "build", "-o", bin, "./"+name).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+func run(t *testing.T, bin string, words ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	cmd := exec.Command(bin, words...)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// TestExamples compares what an example says. Numbers that depend on the
+// machine's instructions are matched by their form.
+func TestExamples(t *testing.T) {
+	svg := filepath.Join(t.TempDir(), "sweep.svg")
+	for name, c := range map[string]struct {
+		words []string
+		want  string
+	}{
+		"bf16-toggle": {[]string{"steps=2"}, `^LlamaForCausalLM: 1.67 million parameters, float32, FULL_SHARD over cpu:\d, param=float32 reduce=float32 buffer=float32
+bfloat16 moves log-probabilities by at most 2: true
+back in float32 they are the same to the bit: true
+param=float32 reduce=float32 buffer=float32 +loss 0\.\d+  margin 0\.\d+
+param=bfloat16 reduce=float32 buffer=float32 +loss 0\.\d+  margin \d\.\d+
+param=float32 reduce=float32 buffer=float32 +loss 0\.\d+  margin \d\.\d+
+true
+$`},
+		"custom-loss": {nil, `^hinge checked: true
+wrong checked: false
+steps: 8
+first loss is delta: true
+loss falls: true
+metric recorded: 8 values
+$`},
+		"beta-sweep": {[]string{"steps=2", "curves=" + svg}, `^beta 0.05  loss 0\.6\d+  accuracy [01]\.\d\d  margin 0\.\d+  reference asked for 64 responses
+beta 0.1   loss 0\.\d+  accuracy [01]\.\d\d  margin 0\.\d+  reference asked for 64 responses
+beta 0.5   loss 0\.\d+  accuracy [01]\.\d\d  margin \d\.\d+  reference asked for 64 responses
+loss/train  beta 0.05 0.6931 → `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, status := run(t, build(t, name), c.words...)
+			if status != 0 || stderr != "" {
+				t.Fatalf("status %d, stderr %q", status, stderr)
+			}
+			if !regexp.MustCompile(c.want).MatchString(stdout) {
+				t.Errorf("says\n%s\nwant\n%s", stdout, c.want)
+			}
+		})
+	}
+	if text, err := os.ReadFile(svg); err != nil || !strings.Contains(string(text), "beta 0.5") {
+		t.Errorf("curves: %v, %d bytes", err, len(text))
+	}
+}
+
+// TestBadWords: one line on stderr, status 1, nothing done.
+func TestBadWords(t *testing.T) {
+	bin := build(t, "beta-sweep")
+	for _, c := range []struct{ word, want string }{
+		{"curvs=x", "dpo.CheckSettings: want one of curves, devices, steps, got curvs\n"},
+		{"steps=many", "dpo.IntSetting: want a whole number for steps, got \"many\"\n"},
+		{"steps", "dpo.IntSetting: argument: want key=value, got \"steps\"\n"},
+	} {
+		if stdout, stderr, status := run(t, bin, c.word); stdout != "" || stderr != c.want || status != 1 {
+			t.Errorf("%s: status %d, stdout %q, stderr %q, want %q", c.word, status, stdout, stderr, c.want)
+		}
+	}
+}
