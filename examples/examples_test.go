@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // build compiles an example once.
@@ -88,5 +89,27 @@ func TestBadWords(t *testing.T) {
 		if stdout, stderr, status := run(t, bin, c.word); stdout != "" || stderr != c.want || status != 1 {
 			t.Errorf("%s: status %d, stdout %q, stderr %q, want %q", c.word, status, stdout, stderr, c.want)
 		}
+	}
+}
+
+// TestCtrlC: a compiled experiment ends in one line and with the status that a
+// shell expects.
+func TestCtrlC(t *testing.T) {
+	cmd := exec.Command(build(t, "bf16-toggle"), "steps=1000000", "n_epochs=1000000")
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	cmd.Wait()
+	t.Logf("ended %v after the interrupt", time.Since(at))
+	want := "dpo.Trainer.Steps: interrupted; nothing is lost, the same call goes on\n"
+	if status := cmd.ProcessState.ExitCode(); status != 130 || errs.String() != want {
+		t.Errorf("status %d, stderr %q, want %q", status, errs.String(), want)
 	}
 }

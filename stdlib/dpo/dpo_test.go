@@ -77,7 +77,7 @@ func TestErrorsAreOneLineThatSaysWhat(t *testing.T) {
 		{"tokenizer", func() { dpo.LoadTokenizer("no/such/place") }, []string{"dpo.LoadTokenizer: ", "no/such/place"}},
 		{"split", func() { dpo.LoadPreferences("hh", "x", "dev") }, []string{"LoadPreferences", `"dev"`}},
 		{"source", func() { dpo.LoadPreferences("nowhere", "x", "train") }, []string{"LoadPreferences", "nowhere"}},
-		{"beta", func() { dpo.DPO(-1) }, []string{"dpo.DPO: ", "beta > 0", "-1"}},
+		{"beta", func() { dpo.DPO(-1) }, []string{"dpo.DPO: want beta > 0, got -1"}},
 		{"smoothing", func() { dpo.CDPO(0.1, 0.7) }, []string{"dpo.CDPO: ", "0.7"}},
 		{"devices", func() { dpo.FSDP(demo.Model(), dpo.FSDPConfig{Devices: "tpu:4"}) }, []string{"dpo.FSDP: ", "tpu"}},
 		{"block", func() { dpo.FSDP(demo.Model(), dpo.FSDPConfig{Devices: "cpu:2", BlockName: "GPTNeoXLayer"}) }, []string{"dpo.FSDP: ", "GPTNeoXLayer", "LlamaDecoderLayer"}},
@@ -91,6 +91,7 @@ func TestErrorsAreOneLineThatSaysWhat(t *testing.T) {
 		{"precision", func() { tr.SetMixedPrecision(dpo.MixedPrecision{ParamDType: 200}) }, []string{"SetMixedPrecision"}},
 		{"switch to SFT", func() { tr.SetLoss(dpo.SFT()) }, []string{"SetLoss", "SFT"}},
 		{"step without backward", func() { tr.OptimizerStep() }, []string{"OptimizerStep", "Backward"}},
+		{"no evaluation", func() { tr.Evaluate() }, []string{"Evaluate", "none"}},
 		{"empty prompt", func() { dpo.Generate(policy, []string{""}, dpo.Greedy(2)) }, []string{"prompt 0"}},
 		{"svg", func() { dpo.Curves(tr.History()) }, []string{"CurvesOf", "loss/train"}},
 	} {
@@ -455,6 +456,12 @@ func TestOutOfMemoryIsAnError(t *testing.T) {
 	}
 	if live := dpo.Memory().Live(); live > before {
 		t.Errorf("%d bytes in use after running out, %d before", live, before)
+	}
+	dpo.LimitMemory(before/2 + 1<<20)
+	err = raised(t, func() { dpo.FSDP(demo.Model(), dpo.DefaultFSDPConfig()) })
+	dpo.LimitMemory(0)
+	if live := dpo.Memory().Live(); !errors.Is(err, dpo.OutOfMemory) || live > before {
+		t.Errorf("wrapping a second model raised %v and left %d bytes, %d before", err, live, before)
 	}
 	if m := tr.Step(); m == nil || m["counters/updates"] != 2 {
 		t.Errorf("the step after it: %v", m)

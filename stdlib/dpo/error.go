@@ -28,7 +28,7 @@ type Error struct {
 // Error is one line: "dpo.LoadModel: tiny/config.json: no such file".
 func (e *Error) Error() string {
 	line, _, _ := strings.Cut(e.err.Error(), "\n")
-	return "dpo." + e.Op + ": " + line
+	return "dpo." + e.Op + ": " + strings.TrimPrefix(line, e.Op+": ")
 }
 
 // Unwrap gives the cause, for errors.Is and errors.As.

@@ -39,6 +39,9 @@ type closer interface{ Close() }
 func Context() context.Context {
 	session.mu.Lock()
 	defer session.mu.Unlock()
+	if session.ctx == nil && session.hosted { // signals are the host's
+		session.ctx = context.Background()
+	}
 	if session.ctx == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program
@@ -48,7 +51,7 @@ func Context() context.Context {
 }
 
 // SetContext is for hosts: it gives the next calls a context, which the host
-// ends to interrupt them.
+// ends to interrupt them. nil is one that never ends.
 func SetContext(ctx context.Context) {
 	session.mu.Lock()
 	defer session.mu.Unlock()

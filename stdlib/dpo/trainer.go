@@ -195,6 +195,9 @@ func (t *Trainer) Stop() {
 // in the precision in force.
 func (t *Trainer) Evaluate() Metrics {
 	t.ready("Trainer.Evaluate")
+	if len(t.runtime.EvalExamples()) == 0 {
+		refuse("Trainer.Evaluate", "evaluation pairs given to NewTrainer", "none")
+	}
 	m, err := t.runtime.Evaluate(Context())
 	check("Trainer.Evaluate", err)
 	return m
@@ -218,7 +221,8 @@ func (t *Trainer) SetMixedPrecision(mp MixedPrecision) {
 // MixedPrecision is the policy's precision.
 func (t *Trainer) MixedPrecision() fsdp.MixedPrecision { return t.policy.MixedPrecision() }
 
-// SetLoss, SetLR and SetSchedule change a setting from the next step on.
+// SetLoss changes the loss from the next step on. A trainer made for SFT stays
+// one.
 func (t *Trainer) SetLoss(fn PreferenceLoss) {
 	t.ready("Trainer.SetLoss")
 	check("Trainer.SetLoss", t.runtime.SetLoss(fn))
