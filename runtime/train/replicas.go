@@ -166,13 +166,10 @@ func (p *Replicas) recover() {
 	})
 }
 
-// Generate continues prompts on all ranks alike. When ctx ends, what there is
-// by then comes with the context's error.
+// Generate continues prompts on all ranks alike. When ctx ends, the ranks stop
+// together, between two tokens or between two blocks of the model.
 func (p *Replicas) Generate(ctx context.Context, prompts [][]int32, c generate.Config) (out [][]int32, err error) {
 	err = p.during(ctx, func() error {
-		// The ranks agree before each token; blocks must not stop on their own,
-		// or what is there by then would be lost.
-		p.ctx = context.Background()
 		return p.world.Run(func(r *distributed.Rank) error {
 			c := c
 			c.Agree = func(stop bool) bool {
@@ -192,7 +189,11 @@ func (p *Replicas) Generate(ctx context.Context, prompts [][]int32, c generate.C
 			})
 		})
 	})
-	return out, err
+	if err != nil {
+		p.recover()
+		return nil, err
+	}
+	return out, nil
 }
 
 // Save writes the model to dir in transformers' layout, in type dt

@@ -98,7 +98,7 @@ func TestSharedPolicyAndReference(t *testing.T) {
 	}
 }
 
-// TestGenerateStops on all ranks together, with what there is by then.
+// TestGenerateStops on all ranks together.
 func TestGenerateStops(t *testing.T) {
 	p := place(t, newWorld(t, "cpu:2"))
 	c := generate.DefaultConfig()

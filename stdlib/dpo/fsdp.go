@@ -25,13 +25,25 @@ type FSDPConfig struct {
 }
 
 // DefaultFSDPConfig is FULL_SHARD in full precision over two CPU ranks, one on
-// a machine with one core. The word devices=LIST overrides the devices.
+// a machine with one core. The words devices=LIST and model.fsdp_policy_mp=TYPE
+// override devices and precision; as in the reference DPO code the latter sets
+// all three types.
 func DefaultFSDPConfig() FSDPConfig {
 	devices := "cpu:2"
 	if runtime.GOMAXPROCS(0) < 2 {
 		devices = "cpu:1"
 	}
-	return FSDPConfig{Devices: StringSetting("devices", devices)}
+	c := FSDPConfig{Devices: StringSetting("devices", devices)}
+	switch name := StringSetting("model.fsdp_policy_mp", ""); name {
+	case "":
+	case "bfloat16":
+		c.MixedPrecision = Uniform(BFloat16)
+	case "float16":
+		c.MixedPrecision = Uniform(Float16)
+	default:
+		refuse("DefaultFSDPConfig", "model.fsdp_policy_mp=bfloat16 or float16", "%s", name)
+	}
+	return c
 }
 
 func (c FSDPConfig) runtime(m *Model) fsdp.Config {
