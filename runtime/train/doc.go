@@ -17,9 +17,23 @@
 // kept in a [ReferenceCache]; the reference model is not even loaded when
 // every pair is known.
 //
+// [Replicas] are a model on all ranks without a trainer: several trainers may
+// take one as their policy, in turn, or ask one as their reference. Metrics and
+// schedules of a user's own are functions in [Settings], called on the
+// controller like the loss. [Trainer.Forward], [Trainer.Backward] and
+// [Trainer.Update] are the parts of a step, for loops written by hand.
+//
 // # Interrupts and resuming
 //
-// [Trainer.Run] looks at its context between steps. A run that is cancelled
-// writes a checkpoint first, so nothing is lost; [Trainer.Resume] continues
-// from any checkpoint as if the run had never stopped, bit for bit.
+// Every block of a model looks at the context before it computes, and once more
+// the step does before the update. A step that is cancelled is taken back, its
+// batch with it: calling [Trainer.Run] again goes on, bit for bit as if nothing
+// had happened. A run with a directory also writes a checkpoint, from which
+// [Trainer.Resume] continues elsewhere.
+//
+// # Errors
+//
+// A step that fails (memory exhausted, a loss of the wrong shape) is an error,
+// and one whose loss panics by itself panics; either way trainer and models are
+// as they were before it.
 package train
