@@ -6,6 +6,7 @@
 # make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: less)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
 #                 the reference's own code, a checkout of which is CHECKOUT
+# make generate   remakes the interpreter's tables of importable packages
 # make fuzz       fuzzes the readers of untrusted files
 GO      ?= go
 PYTHON  ?= python3
@@ -14,7 +15,7 @@ SHARED  ?= ../shared
 # eric-mitchell/direct-preference-optimization
 CHECKOUT ?= ../direct-preference-optimization
 
-.PHONY: all build demo test test-real test-peer bench goldens fuzz lint clean
+.PHONY: all build demo test test-real test-peer bench goldens generate fuzz lint clean
 
 all: build
 
@@ -70,6 +71,9 @@ goldens: .venv-goldens/.ready
 	.venv-goldens/bin/python runtime/loss/testdata/goldens.py $(CHECKOUT)
 	.venv-goldens/bin/python runtime/optim/testdata/goldens.py $(CHECKOUT)
 	.venv-goldens/bin/python runtime/train/testdata/goldens.py $(CHECKOUT)
+
+generate:
+	$(GO) generate ./stdlib/symbols
 
 fuzz:
 	$(GO) test -run xxx -fuzz FuzzOpen -fuzztime 30s ./runtime/safetensors
