@@ -38,6 +38,8 @@ var layers = []string{
 	"runtime/train",
 	"runtime/config",
 	"runtime/demo",
+	"repl/frontend",
+	"repl",
 	"runtime/bench",
 	"runtime/real",
 	"stdlib/dpo",

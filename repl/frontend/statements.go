@@ -1,0 +1,382 @@
+package frontend
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"strconv"
+)
+
+// Names that the host defines in the interpreter.
+const (
+	stopFlag = "stop__" // set while a running cell is to stop
+	placeVar = "at__"   // number of the statement that runs
+	hostName = "rt__"   // the host's package
+)
+
+// function lowers a function's body and then its expressions, in place.
+func (e *emitter) function(d *ast.FuncDecl, key string) {
+	e.inFunc = key
+	if sl := e.slots[key]; sl != nil && d.Recv == nil {
+		e.self, e.selfName = e.unit.pkg.Scope().Lookup(key), sl.impl
+		defer func() { e.self = nil }()
+	}
+	e.bodies(d)
+	e.expressions(d)
+}
+
+// bodies lowers every function body in a tree.
+func (e *emitter) bodies(n ast.Node) {
+	var found []*ast.BlockStmt
+	var signatures []*types.Signature
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Body != nil {
+				var sig *types.Signature
+				if obj := e.unit.info.Defs[n.Name]; obj != nil {
+					sig = obj.Type().(*types.Signature)
+				}
+				found, signatures = append(found, n.Body), append(signatures, sig)
+			}
+		case *ast.FuncLit:
+			sig, _ := e.unit.info.TypeOf(n).(*types.Signature)
+			found, signatures = append(found, n.Body), append(signatures, sig)
+		}
+		return true
+	})
+	for i := len(found) - 1; i >= 0; i-- { // inner ones first
+		e.enclosing = signatures[i]
+		found[i].List = append([]ast.Stmt{e.check()}, e.list(found[i].List)...)
+	}
+}
+
+// check stops the cell here if it was interrupted.
+func (e *emitter) check() ast.Stmt {
+	return &ast.IfStmt{Cond: ast.NewIdent(stopFlag), Body: block(&ast.ExprStmt{X: host("Check")})}
+}
+
+func host(name string, args ...ast.Expr) *ast.CallExpr {
+	return &ast.CallExpr{Fun: &ast.SelectorExpr{X: ast.NewIdent(hostName), Sel: ast.NewIdent(name)}, Args: args}
+}
+
+func block(list ...ast.Stmt) *ast.BlockStmt { return &ast.BlockStmt{List: list} }
+
+func define(lhs ast.Expr, rhs ast.Expr) ast.Stmt {
+	return &ast.AssignStmt{Lhs: []ast.Expr{lhs}, Tok: token.DEFINE, Rhs: []ast.Expr{rhs}}
+}
+
+// list lowers statements; inner function literals are done already.
+func (e *emitter) list(in []ast.Stmt) []ast.Stmt {
+	var out []ast.Stmt
+	for _, st := range in {
+		if st.Pos().IsValid() && e.risky(st) {
+			out = append(out, e.place(st.Pos()))
+		}
+		out = append(out, e.statement(st, "")...)
+	}
+	return out
+}
+
+// place notes where the cell is, for messages.
+func (e *emitter) place(pos token.Pos) ast.Stmt {
+	s := e.unit.scope
+	s.lines = append(s.lines, Line{Pos: s.Fset.Position(pos), Func: e.inFunc})
+	return &ast.AssignStmt{Lhs: []ast.Expr{ast.NewIdent(placeVar)}, Tok: token.ASSIGN, Rhs: []ast.Expr{&ast.BasicLit{Kind: token.INT, Value: strconv.Itoa(len(s.lines) - 1)}}}
+}
+
+// risky tells statements that can panic; the others need no place.
+func (e *emitter) risky(st ast.Stmt) bool {
+	switch st := st.(type) {
+	case *ast.BlockStmt, *ast.LabeledStmt, *ast.BranchStmt, *ast.EmptyStmt, *ast.SelectStmt:
+		return false
+	case *ast.ForStmt:
+		return st.Init != nil && e.risky(st.Init) || st.Cond != nil && e.riskyExpr(st.Cond)
+	case *ast.RangeStmt:
+		return e.riskyExpr(st.X)
+	case *ast.IfStmt:
+		return st.Init != nil && e.risky(st.Init) || e.riskyExpr(st.Cond)
+	case *ast.SwitchStmt:
+		return st.Init != nil && e.risky(st.Init) || st.Tag != nil && e.riskyExpr(st.Tag)
+	case *ast.TypeSwitchStmt:
+		return false
+	}
+	return e.riskyExpr(st)
+}
+
+func (e *emitter) riskyExpr(n ast.Node) bool {
+	risk := false
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			risk = risk || !e.unit.info.Types[n.Fun].IsType()
+		case *ast.IndexExpr, *ast.SliceExpr, *ast.StarExpr, *ast.TypeAssertExpr, *ast.SendStmt:
+			risk = true
+		case *ast.SelectorExpr:
+			if sel := e.unit.info.Selections[n]; sel != nil {
+				_, pointer := sel.Recv().Underlying().(*types.Pointer)
+				risk = risk || pointer
+			}
+		case *ast.BinaryExpr:
+			risk = risk || n.Op == token.QUO || n.Op == token.REM
+		case *ast.AssignStmt:
+			risk = risk || n.Tok == token.QUO_ASSIGN || n.Tok == token.REM_ASSIGN
+		}
+		return !risk
+	})
+	return risk
+}
+
+// statement lowers one statement, with the label that stands before it.
+func (e *emitter) statement(st ast.Stmt, label string) []ast.Stmt {
+	labelled := func(st ast.Stmt) ast.Stmt {
+		if label == "" {
+			return st
+		}
+		return &ast.LabeledStmt{Label: ast.NewIdent(label), Stmt: st}
+	}
+	switch st := st.(type) {
+	case *ast.LabeledStmt:
+		return e.statement(st.Stmt, st.Label.Name)
+	case *ast.BlockStmt:
+		st.List = e.list(st.List)
+	case *ast.IfStmt:
+		st.Body.List = e.list(st.Body.List)
+		if st.Else != nil {
+			st.Else = single(e.statement(st.Else, ""))
+		}
+	case *ast.SwitchStmt:
+		e.clauses(st.Body)
+	case *ast.TypeSwitchStmt:
+		e.clauses(st.Body)
+	case *ast.SelectStmt:
+		return []ast.Stmt{labelled(e.selectStmt(st))}
+	case *ast.ForStmt:
+		return e.forStmt(st, labelled)
+	case *ast.RangeStmt:
+		return e.rangeStmt(st, label, labelled)
+	case *ast.GoStmt:
+		return []ast.Stmt{labelled(e.goStmt(st))}
+	case *ast.SendStmt:
+		return []ast.Stmt{labelled(&ast.ExprStmt{X: e.send(st)})}
+	case *ast.DeclStmt:
+		if g := st.Decl.(*ast.GenDecl); g.Tok == token.CONST { // uses are folded
+			return []ast.Stmt{labelled(&ast.EmptyStmt{})}
+		}
+	}
+	return []ast.Stmt{labelled(st)}
+}
+
+func single(list []ast.Stmt) ast.Stmt {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return block(list...)
+}
+
+func (e *emitter) clauses(body *ast.BlockStmt) {
+	for _, c := range body.List {
+		cc := c.(*ast.CaseClause)
+		cc.Body = e.list(cc.Body)
+	}
+}
+
+// selectStmt adds the interrupt as a case, unless the select cannot block.
+// Variables that a case defines are declared before it, which the interpreter
+// needs for the comma-ok form.
+func (e *emitter) selectStmt(st *ast.SelectStmt) ast.Stmt {
+	blocking := true
+	for _, c := range st.Body.List {
+		cc := c.(*ast.CommClause)
+		cc.Body = e.list(cc.Body)
+		if cc.Comm == nil {
+			blocking = false
+		}
+		if len(cc.Body) == 0 { // the interpreter takes no case without a body
+			cc.Body = []ast.Stmt{assign(placeVar, placeVar)}
+		}
+		a, ok := cc.Comm.(*ast.AssignStmt)
+		if !ok || a.Tok != token.DEFINE {
+			continue
+		}
+		var fresh []ast.Expr
+		var copies []ast.Stmt
+		for _, l := range a.Lhs {
+			id := l.(*ast.Ident)
+			if id.Name == "_" {
+				fresh = append(fresh, id)
+				continue
+			}
+			tmp := e.unit.scope.fresh(id.Name)
+			e.declareBefore(tmp, e.unit.info.Defs[id].Type())
+			fresh = append(fresh, ast.NewIdent(tmp))
+			copies = append(copies, define(ast.NewIdent(id.Name), ast.NewIdent(tmp)))
+		}
+		a.Lhs, a.Tok = fresh, token.ASSIGN
+		cc.Body = append(copies, cc.Body...)
+	}
+	if blocking {
+		done := e.unit.scope.fresh("done")
+		e.before = append(e.before, define(ast.NewIdent(done), host("Done")))
+		st.Body.List = append(st.Body.List, interrupted(done))
+	}
+	if len(e.before) == 0 {
+		return st
+	}
+	out := block(append(e.before, st)...)
+	e.before = nil
+	return out
+}
+
+// declareBefore puts a variable's declaration before the statement being
+// lowered.
+func (e *emitter) declareBefore(name string, t types.Type) {
+	spelled, _, err := e.unit.spell(t)
+	if err != nil {
+		e.fail(token.NoPos, "a variable has a type that cannot be written: "+t.String())
+		return
+	}
+	e.before = append(e.before, &ast.DeclStmt{Decl: &ast.GenDecl{Tok: token.VAR, Specs: []ast.Spec{&ast.ValueSpec{
+		Names: []*ast.Ident{ast.NewIdent(name)}, Type: e.named(spelled)}}}})
+}
+
+func (e *emitter) fail(pos token.Pos, msg string) {
+	e.errs = append(e.errs, *e.unit.errorAt(pos, msg))
+}
+
+// named gives a spelled type the interpreter's names.
+func (e *emitter) named(t ast.Expr) ast.Expr {
+	ast.Inspect(t, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			return false
+		case *ast.Ident:
+			if obj := e.unit.pkg.Scope().Lookup(n.Name); obj != nil && e.running[obj] != "" {
+				n.Name = e.running[obj]
+			}
+		}
+		return true
+	})
+	return t
+}
+
+// goStmt runs a goroutine under a guard: a panic in it is reported and does not
+// end the session.
+func (e *emitter) goStmt(st *ast.GoStmt) ast.Stmt {
+	guard := &ast.DeferStmt{Call: &ast.CallExpr{Fun: &ast.FuncLit{Type: &ast.FuncType{Params: &ast.FieldList{}}, Body: block(
+		&ast.IfStmt{Init: define(ast.NewIdent("r__"), &ast.CallExpr{Fun: ast.NewIdent("recover")}),
+			Cond: &ast.BinaryExpr{X: ast.NewIdent("r__"), Op: token.NEQ, Y: ast.NewIdent("nil")},
+			Body: block(&ast.ExprStmt{X: host("Died", ast.NewIdent("r__"))})})}}}
+	if lit, ok := st.Call.Fun.(*ast.FuncLit); ok {
+		lit.Body.List = append([]ast.Stmt{guard}, lit.Body.List...)
+		return st
+	}
+	tv := e.unit.info.Types[st.Call.Fun]
+	sig, ok := tv.Type.Underlying().(*types.Signature)
+	if !ok || tv.IsBuiltin() {
+		st.Call = &ast.CallExpr{Fun: &ast.FuncLit{Type: &ast.FuncType{Params: &ast.FieldList{}}, Body: block(guard, &ast.ExprStmt{X: st.Call})}}
+		return st
+	}
+	params := &ast.FieldList{}
+	inner := &ast.CallExpr{}
+	outer := &ast.CallExpr{}
+	add := func(name string, t types.Type, arg ast.Expr) ast.Expr {
+		spelled, _, err := e.unit.spell(t)
+		if err != nil {
+			e.fail(st.Pos(), "a goroutine's argument has a type that cannot be written: "+t.String())
+			spelled = ast.NewIdent("any")
+		}
+		params.List = append(params.List, &ast.Field{Names: []*ast.Ident{ast.NewIdent(name)}, Type: e.named(spelled)})
+		outer.Args = append(outer.Args, arg)
+		return ast.NewIdent(name)
+	}
+	inner.Fun = add("f__", sig, st.Call.Fun)
+	for i, a := range st.Call.Args {
+		t := sig.Params().At(min(i, sig.Params().Len()-1)).Type()
+		if sig.Variadic() && i >= sig.Params().Len()-1 {
+			if st.Call.Ellipsis.IsValid() {
+				inner.Ellipsis = 1
+			} else {
+				t = t.(*types.Slice).Elem()
+			}
+		}
+		inner.Args = append(inner.Args, add(fmt.Sprintf("a%d__", i), t, a))
+	}
+	outer.Fun = &ast.FuncLit{Type: &ast.FuncType{Params: params}, Body: block(guard, &ast.ExprStmt{X: inner})}
+	return &ast.GoStmt{Call: outer}
+}
+
+// send lowers ch <- v to a call that an interrupt can end.
+func (e *emitter) send(st *ast.SendStmt) ast.Expr {
+	elem := coreChan(e.unit.info.TypeOf(st.Chan)).Elem()
+	name := e.helper("send", elem, func(t ast.Expr, name string) *ast.FuncDecl {
+		return &ast.FuncDecl{Name: ast.NewIdent(name), Type: &ast.FuncType{Params: fields("c", &ast.ChanType{Dir: ast.SEND, Value: t}, "v", t)}, Body: block(
+			waits(&ast.SendStmt{Chan: ast.NewIdent("c"), Value: ast.NewIdent("v")}, &ast.ReturnStmt{})...)}
+	})
+	return &ast.CallExpr{Fun: ast.NewIdent(name), Args: []ast.Expr{st.Chan, st.Value}}
+}
+
+func coreChan(t types.Type) *types.Chan { return t.Underlying().(*types.Chan) }
+
+// receive lowers <-ch, with the comma-ok form if ok is set.
+func (e *emitter) receive(ch ast.Expr, elem types.Type, ok bool) ast.Expr {
+	what := "receive"
+	if ok {
+		what = "receiveOK"
+	}
+	name := e.helper(what, elem, func(t ast.Expr, name string) *ast.FuncDecl {
+		results := fields("v", t)
+		a := &ast.AssignStmt{Lhs: []ast.Expr{ast.NewIdent("v")}, Tok: token.ASSIGN, Rhs: []ast.Expr{&ast.UnaryExpr{Op: token.ARROW, X: ast.NewIdent("c")}}}
+		values := []ast.Expr{ast.NewIdent("v")}
+		if ok {
+			results = fields("v", t, "ok", ast.NewIdent("bool"))
+			a.Lhs = append(a.Lhs, ast.NewIdent("ok"))
+			values = append(values, ast.NewIdent("ok"))
+		}
+		return &ast.FuncDecl{Name: ast.NewIdent(name), Type: &ast.FuncType{Params: fields("c", &ast.ChanType{Dir: ast.RECV, Value: t}), Results: results},
+			Body: block(append(waits(a, &ast.ReturnStmt{Results: values}), &ast.ReturnStmt{Results: values})...)}
+	})
+	return &ast.CallExpr{Fun: ast.NewIdent(name), Args: []ast.Expr{ch}}
+}
+
+// waits are the statements that wait for a communication, after which then
+// runs, or for the interrupt. The interpreter takes no case without a body.
+func waits(comm ast.Stmt, then ast.Stmt) []ast.Stmt {
+	return []ast.Stmt{
+		define(ast.NewIdent("done__"), host("Done")),
+		&ast.SelectStmt{Body: block(&ast.CommClause{Comm: comm, Body: []ast.Stmt{then}}, interrupted("done__"))},
+	}
+}
+
+// interrupted is the case of a select that the interrupt brings about.
+func interrupted(done string) ast.Stmt {
+	return &ast.CommClause{Comm: &ast.ExprStmt{X: &ast.UnaryExpr{Op: token.ARROW, X: ast.NewIdent(done)}}, Body: []ast.Stmt{&ast.ExprStmt{X: host("Check")}}}
+}
+
+func fields(pairs ...any) *ast.FieldList {
+	out := &ast.FieldList{}
+	for i := 0; i < len(pairs); i += 2 {
+		out.List = append(out.List, &ast.Field{Names: []*ast.Ident{ast.NewIdent(pairs[i].(string))}, Type: pairs[i+1].(ast.Expr)})
+	}
+	return out
+}
+
+// helper returns the name of a small function for a type, made once per cell.
+func (e *emitter) helper(what string, t types.Type, make func(t ast.Expr, name string) *ast.FuncDecl) string {
+	spelled, text, err := e.unit.spell(t)
+	if err != nil {
+		e.fail(token.NoPos, "a channel's element has a type that cannot be written: "+t.String())
+		return what
+	}
+	key := what + " " + text
+	if name := e.helpers[key]; name != "" {
+		return name
+	}
+	name := e.unit.scope.fresh(what)
+	e.helpers[key] = name
+	e.decls = append(e.decls, make(e.named(spelled), name))
+	return name
+}

@@ -1,0 +1,168 @@
+package repl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"github.com/traefik/yaegi/interp"
+
+	"dpolab/stdlib/symbols"
+)
+
+// debugLowering prints what the interpreter is given.
+var debugLowering = os.Getenv("DPOLAB_LOWERED") != ""
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errAbandoned   = errors.New("interrupted, leaving behind a call that could not stop")
+)
+
+// host is the package that lowered cells call.
+func (s *Session) host() interp.Exports {
+	return interp.Exports{"dpolab/repl/host/host": {
+		"Check":     reflect.ValueOf(s.check),
+		"Done":      reflect.ValueOf(s.done),
+		"Died":      reflect.ValueOf(s.died),
+		"Recovered": reflect.ValueOf(recovered),
+		"Show":      reflect.ValueOf(s.show),
+		"ShowText":  reflect.ValueOf(func(text string) { s.display(text, nil) }),
+		"Fail":      reflect.ValueOf(fail),
+	}}
+}
+
+// check stops a goroutine whose cell was interrupted. Others go on, a little
+// later: the flag that brought them here is about to fall.
+func (s *Session) check() {
+	id := goroutineID()
+	s.mu.Lock()
+	stop := s.condemned[id]
+	s.mu.Unlock()
+	if stop {
+		panic(errInterrupted)
+	}
+}
+
+// done is the channel that an interrupt closes for the goroutine that asks; nil
+// for goroutines that no interrupt concerns.
+func (s *Session) done() <-chan struct{} {
+	id := goroutineID()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil && s.running.goroutine == id {
+		return s.running.done
+	}
+	return nil
+}
+
+// sleep is time.Sleep that an interrupt ends.
+func (s *Session) sleep(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.done():
+		s.check()
+	}
+}
+
+// died reports a panic in a goroutine of a cell.
+func (s *Session) died(r any) {
+	if err, ok := r.(error); ok && errors.Is(err, errInterrupted) {
+		return
+	}
+	line := s.scope.Line(int(s.place.Int()))
+	fmt.Fprintf(s.errOut, "panic in a goroutine: %s (near %s)\n", panicText(r), line.Pos)
+}
+
+// A failure is the error that a cell's last expression gave.
+type failure struct{ err error }
+
+func fail(err error) {
+	if err != nil {
+		panic(failure{err})
+	}
+}
+
+// show displays the values of a cell's last expression.
+func (s *Session) show(id int, values ...any) {
+	s.mu.Lock()
+	types := s.shown[id]
+	s.mu.Unlock()
+	texts := make([]string, len(values))
+	for i, v := range values {
+		if i < len(types) {
+			texts[i] = Format(types[i], reflect.ValueOf(v))
+		} else {
+			texts[i] = fmt.Sprint(v)
+		}
+	}
+	s.display(strings.Join(texts, "\n"), values)
+}
+
+func (s *Session) display(text string, values []any) {
+	if s.options.Show != nil {
+		s.options.Show(text, values)
+		return
+	}
+	fmt.Fprintln(s.out, text)
+}
+
+// recovered gives what recover returned the form that compiled Go gives it.
+func recovered(r any) any {
+	switch r := r.(type) {
+	case *reflect.ValueError:
+		return runtimeError(panicText(r))
+	case string:
+		if t := panicText(r); t != r {
+			return runtimeError(t)
+		}
+	case symbols.ExitCode, failure:
+		panic(r)
+	}
+	return r
+}
+
+// runtimeError is a panic of the Go runtime as recover gives it.
+type runtimeError string
+
+func (e runtimeError) Error() string {
+	return "runtime error: " + strings.TrimPrefix(string(e), "runtime error: ")
+}
+func (runtimeError) RuntimeError() {}
+
+// panicText words a panic as compiled Go does. The interpreter works through
+// package reflect, whose own words mean nothing to users.
+func panicText(r any) string {
+	switch r := r.(type) {
+	case interp.Panic:
+		return panicText(r.Value)
+	case *reflect.ValueError:
+		if r.Kind == reflect.Invalid {
+			return "runtime error: invalid memory address or nil pointer dereference"
+		}
+	case string:
+		switch r {
+		case "reflect: slice index out of range", "reflect: array index out of range", "reflect: string index out of range":
+			return "runtime error: index out of range"
+		case "reflect.Value.Slice: slice index out of bounds", "reflect.Value.Slice: string slice index out of bounds":
+			return "runtime error: slice bounds out of range"
+		}
+		return r
+	case error:
+		return r.Error()
+	case fmt.Stringer:
+		return r.String()
+	}
+	return fmt.Sprint(r)
+}
+
+func stackBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
