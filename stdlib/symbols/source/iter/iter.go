@@ -11,14 +11,14 @@ type Seq2[K, V any] func(yield func(K, V) bool)
 // Pull runs seq on a goroutine that moves only while next or stop waits for
 // it. A panic of seq comes out of the call that met it.
 func Pull[V any](seq Seq[V]) (next func() (V, bool), stop func()) {
-	next2, stop := Pull2(func(yield func(V, struct{}) bool) {
+	next2, stop2 := Pull2(func(yield func(V, struct{}) bool) {
 		seq(func(v V) bool { return yield(v, struct{}{}) })
 	})
 	next = func() (V, bool) {
 		v, _, ok := next2()
 		return v, ok
 	}
-	return next, stop
+	return next, stop2
 }
 
 // Pull2 is Pull for pairs of values.
@@ -41,7 +41,8 @@ func Pull2[K, V any](seq Seq2[K, V]) (next func() (K, V, bool), stop func()) {
 		seq(func(k K, v V) bool {
 			key, value = k, v
 			yielded <- true
-			return <-resume
+			more := <-resume // yaegi v0.16.1 cannot return what it receives
+			return more
 		})
 	}
 	end := func() {
