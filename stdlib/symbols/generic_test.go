@@ -144,6 +144,27 @@ func TestSlices(t *testing.T) {
 	}
 }
 
+func TestSortsAreStable(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for n := range 70 {
+		s := make([]both[int, int], n)
+		for i := range s {
+			s[i] = pair(r.IntN(5), i)
+		}
+		byFirst := func(a, b both[int, int]) int { return a.A - b.A }
+		want := slices.Clone(s)
+		slices.SortStableFunc(want, byFirst)
+		if got := ourslices.SortedStableFunc(slices.Values(s), byFirst); !slices.Equal(got, want) {
+			t.Errorf("%d elements: %v, want %v", n, got, want)
+		}
+	}
+	calls := 0
+	ourslices.SortFunc(make([]int, 1000), func(a, b int) int { calls++; return a - b })
+	if calls >= 1000 {
+		t.Errorf("%d comparisons of 1000 sorted elements", calls)
+	}
+}
+
 func minus(a, b int) int { return a - b }
 
 // two collects at most n pairs, to see that an iterator stops.

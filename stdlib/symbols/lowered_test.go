@@ -181,6 +181,17 @@ func TestLoweredSourcesRun(t *testing.T) {
 			sum := 0
 			maps_Values(c)(func(v int) bool { sum += v; return true })
 			fmt.Println(c, sum)`, "[a b] true false\nmap[b:2 y:8 z:9] 19\n"},
+		{"a named slice", "fmt sort", []string{"slices", "cmp"}, []map[string]string{{
+			"S": "named", "S1": "named", "S2": "named", "Slice": "named",
+			"E": "byteSize", "E1": "byteSize", "E2": "byteSize", "T": "byteSize",
+		}, {"T": "byteSize"}}, `
+			s := named{3, 1, 2}
+			slices_Sort(s)
+			fmt.Println(s, slices_Sorted(slices_Values(s)), slices_Insert(s, 0, 9)[0] == 9)
+		}
+		type byteSize uint8
+		type named []byteSize
+		func init() {`, "[1 2 3] [1 2 3] true\n"},
 		{"iter", "fmt", []string{"iter"}, []map[string]string{{"K": "int", "V": "int", "Pull2.V": "struct{}"}}, `
 			next, stop := iter_Pull(func(yield func(int) bool) {
 				for i := 0; i < 5; i++ {

@@ -248,6 +248,19 @@ func Repeat[S ~[]E, E any](x S, count int) S {
 
 // Sort puts the elements in ascending order; NaN comes first.
 func Sort[S ~[]E, E cmp.Ordered](x S) {
+	// These are compiled; the comparison below is not, and takes a hundred
+	// times as long.
+	switch s := any(x).(type) {
+	case []int:
+		sort.Ints(s)
+		return
+	case []float64:
+		sort.Float64s(s)
+		return
+	case []string:
+		sort.Strings(s)
+		return
+	}
 	sort.Slice(x, func(i, j int) bool {
 		return x[i] < x[j] || x[i] != x[i] && x[j] == x[j]
 	})
@@ -255,12 +268,43 @@ func Sort[S ~[]E, E cmp.Ordered](x S) {
 
 // SortFunc puts the elements in the order of cmp.
 func SortFunc[S ~[]E, E any](x S, cmp func(a, b E) int) {
-	sort.Slice(x, func(i, j int) bool { return cmp(x[i], x[j]) < 0 })
+	SortStableFunc(x, cmp)
 }
 
 // SortStableFunc is SortFunc that leaves equal elements in their order.
+//
+// It merges runs of 1, 2, 4 and so on. A sort of package sort would call an
+// interpreted function that calls cmp for each comparison; this calls cmp
+// alone, and seldom.
 func SortStableFunc[S ~[]E, E any](x S, cmp func(a, b E) int) {
-	sort.SliceStable(x, func(i, j int) bool { return cmp(x[i], x[j]) < 0 })
+	from, to := []E(x), make([]E, len(x))
+	for width := 1; width < len(x); width *= 2 {
+		for low := 0; low < len(x); low += 2 * width {
+			mid, high := low+width, low+2*width
+			if mid > len(x) {
+				mid = len(x)
+			}
+			if high > len(x) {
+				high = len(x)
+			}
+			if mid == high || cmp(from[mid-1], from[mid]) <= 0 {
+				copy(to[low:high], from[low:high])
+				continue
+			}
+			i, j := low, mid
+			for k := low; k < high; k++ {
+				if j == high || i < mid && cmp(from[i], from[j]) <= 0 {
+					to[k] = from[i]
+					i++
+				} else {
+					to[k] = from[j]
+					j++
+				}
+			}
+		}
+		from, to = to, from
+	}
+	copy(x, from)
 }
 
 // IsSorted reports whether the elements ascend.
