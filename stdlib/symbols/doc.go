@@ -38,6 +38,9 @@
 // source/<import path>, with the signatures of the originals (a test compares
 // them), and run `make generate`.
 //
+// The tables are of Linux: of package syscall they hold what is the same on all
+// its architectures, and on another system they have to be made anew.
+//
 // # Exits
 //
 // os.Exit, syscall.Exit and log.Fatal in interpreted code panic with
