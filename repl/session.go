@@ -122,6 +122,15 @@ func (s *Session) Run(name, text string) error {
 	return s.execute(name, prog.Run)
 }
 
+// RunFile runs a saved script: a file of cells' Go, or a whole package main,
+// whose main function is called.
+func (s *Session) RunFile(name, text string) error {
+	if frontend.IsProgram(text) {
+		text = strings.TrimRight(text, "\n") + "\nmain()\n"
+	}
+	return s.Run(name, text)
+}
+
 // load gives the interpreter a cell's declarations.
 func (s *Session) load(prog *frontend.Program) (err error) {
 	defer func() {

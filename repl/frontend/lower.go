@@ -104,6 +104,13 @@ func (u *unit) errors() error {
 	for _, e := range u.errs {
 		p := u.fset.Position(e.Pos)
 		msg := strings.ReplaceAll(e.Msg, previousSuffix, "")
+		if name, ok := strings.CutPrefix(msg, "undefined: "); ok {
+			if why := u.broken[name]; why != "" {
+				msg = name + " no longer compiles: " + why
+			} else if why := u.scope.reasons[name]; why != "" {
+				msg = name + " no longer compiles: " + why
+			}
+		}
 		if key := fmt.Sprint(p, msg); !seen[key] {
 			seen[key] = true
 			out = append(out, Error{Pos: p, Msg: msg})

@@ -44,14 +44,14 @@ func (u *unit) monomorphise() (made map[string]*instance, err error) {
 			return nil, r.err
 		}
 		if !r.changed {
+			if len(u.errs) > 0 {
+				return nil, u.internal("instantiating generics")
+			}
 			return made, nil
 		}
 		decls := append(u.file.Decls, r.added...)
 		u.layOut(withoutImports(decls))
-		u.check()
-		if len(u.errs) > 0 {
-			return nil, u.internal("instantiating generics")
-		}
+		u.check() // types agree again once every mention of an instance is replaced
 	}
 }
 

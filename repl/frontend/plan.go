@@ -87,7 +87,12 @@ func (u *unit) spread(changed map[string]bool) {
 			if d.kind == isType {
 				for m, md := range d.methods {
 					key := name + "." + m
-					if u.fresh[key] == nil && u.redone[key] == nil && u.broken[key] == "" && meets(md.uses, changed) {
+					switch {
+					case !meets(md.uses, changed) || u.fresh[key] != nil:
+					case md.generic:
+						again = again || !changed[name]
+						changed[name] = true
+					case u.redone[key] == nil && u.broken[key] == "":
 						u.redo(key, md)
 						again = true
 					}
@@ -104,12 +109,18 @@ func (u *unit) spread(changed map[string]bool) {
 					again = true
 				}
 			case isFunc:
-				if u.redone[name] == nil && u.broken[name] == "" && meets(d.uses, changed) {
-					u.redo(name, d)
-					again = true
-					if meets(d.sigUses, changed) {
-						changed[name] = true
-					}
+				if !meets(d.uses, changed) || u.redone[name] != nil || u.broken[name] != "" {
+					break
+				}
+				if d.generic { // its instances are made anew
+					again = again || !changed[name]
+					changed[name] = true
+					break
+				}
+				u.redo(name, d)
+				again = true
+				if meets(d.sigUses, changed) {
+					changed[name] = true
 				}
 			}
 		}
@@ -122,7 +133,7 @@ func (u *unit) spread(changed map[string]bool) {
 }
 
 func (u *unit) redo(key string, d *def) {
-	if f, ok := d.decl.(*ast.FuncDecl); ok && !d.generic {
+	if f, ok := d.decl.(*ast.FuncDecl); ok {
 		u.redone[key] = f
 	}
 }
@@ -130,6 +141,9 @@ func (u *unit) redo(key string, d *def) {
 // revive lets functions that an earlier cell broke be tried again.
 func (u *unit) revive() {
 	for key, d := range u.scope.broken {
+		if d.generic {
+			continue
+		}
 		base, method, isMethod := strings.Cut(key, ".")
 		if u.changes(base) || u.fresh[key] != nil {
 			continue

@@ -93,7 +93,7 @@ func NewScope(lib Library) *Scope {
 	return &Scope{
 		Fset: token.NewFileSet(), lib: lib,
 		imports: map[string]string{}, defs: map[string]*def{}, instances: map[string]*instance{},
-		broken: map[string]*def{}, reasons: map[string]string{}, taken: map[string]bool{},
+		broken: map[string]*def{}, reasons: map[string]string{}, taken: map[string]bool{"main": true, "init": true},
 		loaded: map[string]bool{}, sources: map[string]*source{}, lines: []Line{{}},
 	}
 }

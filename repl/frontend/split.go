@@ -78,6 +78,7 @@ func Incomplete(text string) bool {
 // Parse reads a cell. Positions in its syntax and in the errors are the user's
 // own line and column.
 func Parse(fset *token.FileSet, name, text string) (*Cell, error) {
+	text = withoutPackage(text)
 	chunks, err := split(name, text)
 	if err != nil {
 		return nil, err
@@ -85,10 +86,43 @@ func Parse(fset *token.FileSet, name, text string) (*Cell, error) {
 	cell := &Cell{Name: name, Text: text}
 	for _, c := range chunks {
 		if err := cell.parseChunk(fset, c); err != nil {
-			return nil, err
+			return nil, endOfCell(err, text)
 		}
 	}
 	return cell, nil
+}
+
+// withoutPackage blanks the package clause of a file, so that whole programs are
+// cells too.
+func withoutPackage(text string) string {
+	var s scanner.Scanner
+	file := token.NewFileSet().AddFile("", -1, len(text))
+	s.Init(file, []byte(text), nil, 0)
+	pos, tok, _ := s.Scan()
+	if tok != token.PACKAGE {
+		return text
+	}
+	end, tok, name := s.Scan()
+	if tok != token.IDENT {
+		return text
+	}
+	from, to := file.Offset(pos), file.Offset(end)+len(name)
+	return text[:from] + strings.Repeat(" ", to-from) + text[to:]
+}
+
+// IsProgram reports whether text is a Go file of package main with a main
+// function.
+func IsProgram(text string) bool {
+	file, err := parser.ParseFile(token.NewFileSet(), "", text, parser.SkipObjectResolution)
+	if err != nil || file.Name.Name != "main" {
+		return false
+	}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "main" {
+			return true
+		}
+	}
+	return false
 }
 
 func (cell *Cell) parseChunk(fset *token.FileSet, c chunk) error {
@@ -135,6 +169,22 @@ func parseError(err error) error {
 		out = append(out, Error{Pos: e.Pos, Msg: e.Msg})
 	}
 	return out
+}
+
+// endOfCell words errors that the parser finds behind the cell's last line.
+func endOfCell(err error, text string) error {
+	list, ok := err.(Errors)
+	if !ok {
+		return err
+	}
+	last := strings.Count(strings.TrimRight(text, " \t\n"), "\n") + 1
+	for i := range list {
+		if list[i].Pos.Line > last {
+			list[i].Pos.Line, list[i].Pos.Column = last, len(strings.Split(text, "\n")[last-1])+1
+			list[i].Msg = "unexpected end of cell: " + strings.Replace(list[i].Msg, ", found '}'", "", 1)
+		}
+	}
+	return list
 }
 
 type lexeme struct {

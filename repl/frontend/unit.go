@@ -116,6 +116,9 @@ func (u *unit) addPart(part Part, last bool) *Error {
 	}
 	switch d := part.Decl.(type) {
 	case *ast.FuncDecl:
+		if d.Name.Name == "init" && d.Recv == nil {
+			return u.addInit(d)
+		}
 		key := d.Name.Name
 		if d.Recv != nil {
 			base := receiverBase(d)
@@ -152,6 +155,16 @@ func (u *unit) addPart(part Part, last bool) *Error {
 			}
 		}
 	}
+	return nil
+}
+
+// addInit has an init function called before the cell's statements.
+func (u *unit) addInit(d *ast.FuncDecl) *Error {
+	f := clone(d)
+	f.Name.Name = u.scope.fresh("init")
+	u.fresh[f.Name.Name] = f
+	call := &ast.ExprStmt{X: &ast.CallExpr{Fun: &ast.Ident{NamePos: d.Name.Pos(), Name: f.Name.Name}}}
+	u.items = append(u.items, &item{stmt: call, pos: d.Pos(), end: d.End()})
 	return nil
 }
 
