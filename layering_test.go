@@ -40,6 +40,7 @@ var layers = []string{
 	"runtime/demo",
 	"repl/frontend",
 	"repl",
+	"repl/terminal",
 	"runtime/bench",
 	"runtime/real",
 	"stdlib/dpo",

@@ -30,14 +30,21 @@ func main() {
 	root := &cobra.Command{
 		Use:           "dpolab",
 		Short:         "Preference-optimization experiments in one process",
+		Long:          "Preference-optimization experiments in one process. Without a command: a session of Go cells.",
+		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, args []string) error { return prompt() },
 	}
-	root.AddCommand(trainCommand(), demoCommand(), benchCommand(), devicesCommand(), versionCommand())
+	root.AddCommand(runCommand(), trainCommand(), demoCommand(), benchCommand(), devicesCommand(), versionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return
+	}
+	var status exit
+	if errors.As(err, &status) {
+		os.Exit(int(status))
 	}
 	fmt.Fprintln(os.Stderr, "dpolab:", err)
 	if errors.Is(err, train.ErrInterrupted) || errors.Is(err, context.Canceled) {
@@ -56,8 +63,8 @@ func trainCommand() *cobra.Command {
       datasets=[hh] hh.path=FILE loss=dpo loss.beta=0.1 model.archive=SFT_DIR \
       trainer=FSDPTrainer devices=cpu:2 model.fsdp_policy_mp=bfloat16 exp_name=dpo`,
 		Long: "Train a model on preference pairs. Progress and log lines go to stderr, metrics to\n" +
-			"metrics.jsonl in the run directory, whose path is the one line on stdout. Ctrl-C stops\n" +
-			"after the current step and writes a checkpoint; resume=DIR continues from one.\n\n" +
+			"metrics.jsonl in the run directory, whose path is the one line on stdout. Ctrl-C stops,\n" +
+			"takes the unfinished step back and writes a checkpoint; resume=DIR continues from one.\n\n" +
 			"model=NAME and loss=NAME choose presets: model=blank_model, gpt2-large, gpt2-xl, llama7b,\n" +
 			"pythia28, pythia69; loss=sft, dpo, ipo. Keys and defaults:\n\n" + config.Help(),
 		RunE: func(cmd *cobra.Command, words []string) error {

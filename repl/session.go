@@ -41,6 +41,8 @@ type Session struct {
 	interpreter *interp.Interpreter
 	stop, place reflect.Value // the interpreter's stop flag and place counter
 
+	scopeMu sync.Mutex // guards scope, which completion reads while a cell runs
+
 	mu        sync.Mutex
 	condemned map[uint64]bool // goroutines that must not run on
 	running   *execution
@@ -99,14 +101,10 @@ func (s *Session) Scope() *frontend.Scope { return s.scope }
 // panics, returns an error as its last value or is interrupted keeps what it
 // had done and gives a [*CellError].
 func (s *Session) Run(name, text string) error {
-	prog, err := s.scope.Lower(name, text)
+	prog, err := s.declare(name, text)
 	if err != nil {
 		return err
 	}
-	if err := s.load(prog); err != nil {
-		return err
-	}
-	prog.Commit()
 	s.mu.Lock()
 	for id, t := range prog.Shown {
 		s.shown[id] = t
@@ -122,13 +120,45 @@ func (s *Session) Run(name, text string) error {
 	return s.execute(name, prog.Run)
 }
 
-// RunFile runs a saved script: a file of cells' Go, or a whole package main,
-// whose main function is called.
+// declare makes a cell's declarations part of the session.
+func (s *Session) declare(name, text string) (*frontend.Program, error) {
+	s.scopeMu.Lock()
+	defer s.scopeMu.Unlock()
+	prog, err := s.scope.Lower(name, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(prog); err != nil {
+		return nil, err
+	}
+	prog.Commit()
+	return prog, nil
+}
+
+// cellMark begins a new cell in a saved script.
+const cellMark = "// %%"
+
+// RunFile runs a saved script: a whole package main, whose main function is
+// called, or cells as they would be typed, which lines of "// %%" keep apart.
+// It stops at the first cell that fails.
 func (s *Session) RunFile(name, text string) error {
 	if frontend.IsProgram(text) {
-		text = strings.TrimRight(text, "\n") + "\nmain()\n"
+		return s.Run(name, strings.TrimRight(text, "\n")+"\nmain()\n")
 	}
-	return s.Run(name, text)
+	var cell strings.Builder
+	n := 0
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, cellMark) {
+			if err := s.Run(name, cell.String()); err != nil {
+				return err
+			}
+			cell.Reset()
+			cell.WriteString(strings.Repeat("\n", n)) // the next cell's errors count from the file's first line
+		}
+		cell.WriteString(line)
+		n++
+	}
+	return s.Run(name, cell.String())
 }
 
 // load gives the interpreter a cell's declarations.
@@ -295,11 +325,15 @@ func (s *Session) trace(text string) bool {
 }
 
 // Names lists what the session has declared.
-func (s *Session) Names() []frontend.Entry { return s.scope.Entries() }
+func (s *Session) Names() []frontend.Entry {
+	s.scopeMu.Lock()
+	defer s.scopeMu.Unlock()
+	return s.scope.Entries()
+}
 
 // Value returns a variable's current value.
 func (s *Session) Value(name string) (reflect.Value, bool) {
-	for _, e := range s.scope.Entries() {
+	for _, e := range s.Names() {
 		if e.Name == name && e.Running != "" {
 			v, ok := s.interpreter.Globals()[e.Running]
 			return v, ok

@@ -1,0 +1,224 @@
+package terminal
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/chzyer/readline"
+
+	"dpolab/repl"
+	"dpolab/repl/frontend"
+)
+
+// Options say what a terminal session reads, writes and runs.
+type Options struct {
+	Session        *repl.Session
+	Stdin          *os.File
+	Stdout, Stderr io.Writer
+	// Interactive prompts, edits lines and colours errors.
+	Interactive bool
+	// Greeting is printed before the first prompt.
+	Greeting string
+	// Memory describes what devices hold, for %mem.
+	Memory func() string
+	// Reset frees what compiled packages hold, for %reset.
+	Reset func()
+}
+
+// A Terminal reads and runs cells until its input ends.
+type Terminal struct {
+	Options
+	cells  int
+	saved  []string // cells that ran, for %save
+	failed bool
+	quit   bool
+	editor *readline.Instance
+}
+
+const (
+	prompt       = ">>> "
+	continuation = "... "
+)
+
+// ErrFailed says that a cell of a non-interactive session failed.
+var ErrFailed = errors.New("a cell failed")
+
+// Run reads cells until the end of input or %quit.
+func Run(o Options) error {
+	t := &Terminal{Options: o}
+	if !o.Interactive {
+		return t.piped()
+	}
+	return t.interactive()
+}
+
+// piped runs cells from a file or pipe.
+func (t *Terminal) piped() error {
+	in := bufio.NewReader(t.Stdin)
+	var buf strings.Builder
+	for !t.quit {
+		line, err := in.ReadString('\n')
+		buf.WriteString(line)
+		if err != nil {
+			t.submit(buf.String())
+			break
+		}
+		if text := buf.String(); !incomplete(text) {
+			t.submit(text)
+			buf.Reset()
+		}
+	}
+	if t.failed {
+		return ErrFailed
+	}
+	return nil
+}
+
+func incomplete(text string) bool {
+	trimmed := strings.TrimSpace(text)
+	if strings.HasPrefix(trimmed, "%") || strings.HasPrefix(trimmed, "?") {
+		return false
+	}
+	return frontend.Incomplete(text)
+}
+
+func (t *Terminal) interactive() error {
+	history := historyFile()
+	editor, err := readline.NewEx(&readline.Config{
+		Prompt: prompt, HistoryFile: history, DisableAutoSaveHistory: true, HistorySearchFold: true,
+		AutoComplete: &completer{t.Session, func() string { return "" }},
+		Stdin:        newPasteReader(t.Stdin), InterruptPrompt: "^C", EOFPrompt: "",
+	})
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	defer editor.Close()
+	t.editor = editor
+	fmt.Fprint(t.Stdout, askForPaste)
+	defer fmt.Fprint(t.Stdout, stopAsking)
+	if t.Greeting != "" {
+		fmt.Fprintln(t.Stdout, t.Greeting)
+	}
+	var buf strings.Builder
+	editor.Config.AutoComplete = &completer{t.Session, buf.String}
+	for !t.quit {
+		if buf.Len() == 0 {
+			editor.SetPrompt(prompt)
+		} else {
+			editor.SetPrompt(continuation)
+		}
+		line, err := editor.Readline()
+		switch {
+		case errors.Is(err, readline.ErrInterrupt):
+			buf.Reset()
+			continue
+		case err != nil:
+			fmt.Fprintln(t.Stdout)
+			return nil
+		}
+		buf.WriteString(fromMarks.Replace(line) + "\n")
+		text := buf.String()
+		if incomplete(text) && strings.TrimSpace(line) != "" || buf.Len() > 0 && incomplete(text) && openBrackets(text) {
+			continue
+		}
+		buf.Reset()
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		_ = editor.SaveHistory(toMarks.Replace(strings.TrimRight(text, "\n")))
+		t.watched(text)
+	}
+	return nil
+}
+
+// openBrackets tells text that an empty line does not end.
+func openBrackets(text string) bool {
+	depth := strings.Count(text, "{") - strings.Count(text, "}")
+	return depth > 0 || strings.Count(text, "`")%2 == 1
+}
+
+// watched runs an entry while Ctrl-C interrupts it.
+func (t *Terminal) watched(text string) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-signals:
+				t.Session.Interrupt()
+			case <-done:
+				return
+			}
+		}
+	}()
+	t.submit(text)
+	signal.Stop(signals)
+	close(done)
+}
+
+// submit runs one entry: a command, a question or a cell.
+func (t *Terminal) submit(text string) {
+	trimmed := strings.TrimSpace(text)
+	var err error
+	switch {
+	case trimmed == "":
+		return
+	case strings.HasPrefix(trimmed, "%"):
+		err = t.command(trimmed)
+	case strings.HasPrefix(trimmed, "?"):
+		err = t.describe(strings.TrimSpace(strings.TrimLeft(trimmed, "?")))
+	case strings.HasSuffix(trimmed, "?") && !strings.Contains(trimmed, "\n"):
+		err = t.describe(strings.TrimSpace(strings.TrimRight(trimmed, "?")))
+	default:
+		err = t.cell(text)
+	}
+	t.report(err)
+}
+
+func (t *Terminal) cell(text string) error {
+	t.cells++
+	err := t.Session.Run(fmt.Sprintf("cell %d", t.cells), text)
+	if err == nil {
+		t.saved = append(t.saved, strings.TrimRight(text, "\n")+"\n")
+	}
+	return err
+}
+
+// report prints an error; exits end the session.
+func (t *Terminal) report(err error) {
+	if err == nil {
+		return
+	}
+	var c *repl.CellError
+	if errors.As(err, &c) && c.Kind == "exit" {
+		t.quit = true
+		if c.Status == 0 {
+			return
+		}
+	}
+	t.failed = true
+	text := err.Error()
+	if t.Interactive {
+		head, rest, more := strings.Cut(text, "\n")
+		text = "\x1b[31m" + head + "\x1b[0m"
+		if more {
+			text += "\n" + rest
+		}
+	}
+	fmt.Fprintln(t.Stderr, text)
+}
+
+func (t *Terminal) describe(expr string) error {
+	text, ok := t.Session.Inspect(expr, len(expr))
+	if !ok {
+		return fmt.Errorf("nothing is known of %q", expr)
+	}
+	fmt.Fprintln(t.Stdout, text)
+	return nil
+}
