@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -20,6 +21,34 @@ func build(t *testing.T, name string) string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return bin
+}
+
+// dpolab is the program itself, which runs the same files interpreted.
+var dpolab = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "examples")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "dpolab")
+	return bin, exec.Command("go", "build", "-o", bin, "..").Run()
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if bin, err := dpolab(); err == nil {
+		os.RemoveAll(filepath.Dir(bin))
+	}
+	os.Exit(status)
+}
+
+// interpreted runs an example with dpolab run.
+func interpreted(t *testing.T, name string, words ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	bin, err := dpolab()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run(t, bin, append([]string{"run", filepath.Join(name, "main.go")}, words...)...)
 }
 
 func run(t *testing.T, bin string, words ...string) (stdout, stderr string, status int) {
@@ -71,6 +100,10 @@ loss/train  beta 0.05 0.6931 → `},
 			if !regexp.MustCompile(c.want).MatchString(stdout) {
 				t.Errorf("says\n%s\nwant\n%s", stdout, c.want)
 			}
+			same, stderr, status := interpreted(t, name, c.words...)
+			if status != 0 || stderr != "" || same != stdout {
+				t.Errorf("interpreted: status %d, stderr %q, says\n%s\ncompiled\n%s", status, stderr, same, stdout)
+			}
 		})
 	}
 	if text, err := os.ReadFile(svg); err != nil || !strings.Contains(string(text), "beta 0.5") {
@@ -89,27 +122,39 @@ func TestBadWords(t *testing.T) {
 		if stdout, stderr, status := run(t, bin, c.word); stdout != "" || stderr != c.want || status != 1 {
 			t.Errorf("%s: status %d, stdout %q, stderr %q, want %q", c.word, status, stdout, stderr, c.want)
 		}
+		if stdout, stderr, status := interpreted(t, "beta-sweep", c.word); stdout != "" || !strings.Contains(stderr, strings.TrimSpace(c.want)) || status != 1 {
+			t.Errorf("%s, interpreted: status %d, stdout %q, stderr %q, want %q", c.word, status, stdout, stderr, c.want)
+		}
 	}
 }
 
-// TestCtrlC: a compiled experiment ends in one line and with the status that a
-// shell expects.
+// TestCtrlC: an experiment ends with the reason and with the status that a
+// shell expects, compiled and interpreted.
 func TestCtrlC(t *testing.T) {
-	cmd := exec.Command(build(t, "bf16-toggle"), "steps=1000000", "n_epochs=1000000")
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
+	interpreter, err := dpolab()
+	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1500 * time.Millisecond)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	at := time.Now()
-	cmd.Wait()
-	t.Logf("ended %v after the interrupt", time.Since(at))
-	want := "dpo.Trainer.Steps: interrupted; nothing is lost, the same call goes on\n"
-	if status := cmd.ProcessState.ExitCode(); status != 130 || errs.String() != want {
-		t.Errorf("status %d, stderr %q, want %q", status, errs.String(), want)
+	words := []string{"steps=1000000", "n_epochs=1000000"}
+	for name, cmd := range map[string]*exec.Cmd{
+		"compiled":    exec.Command(build(t, "bf16-toggle"), words...),
+		"interpreted": exec.Command(interpreter, append([]string{"run", "bf16-toggle/main.go"}, words...)...),
+	} {
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now()
+		cmd.Wait()
+		t.Logf("%s: ended %v after the interrupt", name, time.Since(at))
+		want := map[string]string{"compiled": "dpo.Trainer.Steps: interrupted; nothing is lost, the same call goes on\n", "interpreted": "main.go:41:3: interrupted\n"}[name]
+		if status := cmd.ProcessState.ExitCode(); status != 130 || errs.String() != want {
+			t.Errorf("%s: status %d, stderr %q, want %q", name, status, errs.String(), want)
+		}
 	}
 }
