@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/goccy/go-yaml"
 )
 
@@ -138,9 +139,9 @@ func assign(f reflect.Value, value string, choices []string) error {
 func nearest(name string) string {
 	best, bestDistance := "", max(2, len(name)/3)+1
 	for _, k := range keys {
-		d := distance(name, k.name)
+		d := levenshtein.ComputeDistance(name, k.name)
 		if _, last, dotted := strings.Cut(k.name, "."); dotted && !strings.Contains(name, ".") {
-			d = min(d, distance(name, last)+1)
+			d = min(d, levenshtein.ComputeDistance(name, last)+1)
 		}
 		if strings.HasPrefix(k.name, name) {
 			d = min(d, 2)
@@ -150,25 +151,4 @@ func nearest(name string) string {
 		}
 	}
 	return best
-}
-
-// distance is the Levenshtein distance of two strings.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
+
 	"dpolab/stdlib/symbols/internal/table"
 )
 
@@ -62,7 +64,7 @@ func nearest(importPath string) []string {
 	var all []candidate
 	last := path.Base(importPath)
 	for _, p := range table.Packages {
-		d := min(edits(importPath, p.Path), edits(last, path.Base(p.Path)), edits(last, p.Name))
+		d := min(levenshtein.ComputeDistance(importPath, p.Path), levenshtein.ComputeDistance(last, path.Base(p.Path)), levenshtein.ComputeDistance(last, p.Name))
 		if d <= max(1, len(last)/3) {
 			all = append(all, candidate{p.Path, d})
 		}
@@ -73,25 +75,4 @@ func nearest(importPath string) []string {
 		paths = append(paths, c.path)
 	}
 	return paths
-}
-
-// edits returns the Levenshtein distance of two texts in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
