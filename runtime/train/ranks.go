@@ -74,8 +74,7 @@ func (t *Trainer) loadReference() error {
 // responseLogProbs runs a model over one rank's batch and returns the summed
 // log-probability of each response, [N] float32.
 func responseLogProbs(m models.CausalLM, b *data.Batch) *tensor.Tensor {
-	in := models.Input{IDs: b.IDs, Positions: b.Positions, Segments: b.Segments}
-	return tensor.SegmentSum(m.LogProbs(in, b.LabelRows, b.Labels), b.Offsets)
+	return tensor.SegmentSum(tokenLogProbs(m, b), b.Offsets)
 }
 
 // sidesOf is the number of responses per example: 1 for SFT, else 2.
