@@ -19,6 +19,9 @@ func (e *emitter) expressions(root ast.Node) {
 	astutil.Apply(root, func(c *astutil.Cursor) bool {
 		switch n := c.Node().(type) {
 		case *ast.CommClause:
+			if n.Comm == nil { // default
+				break
+			}
 			ast.Inspect(n.Comm, func(n ast.Node) bool {
 				if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.ARROW {
 					comms[u] = true

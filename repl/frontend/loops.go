@@ -14,9 +14,13 @@ import (
 func (e *emitter) forStmt(st *ast.ForStmt, labelled func(ast.Stmt) ast.Stmt) []ast.Stmt {
 	body := e.list(st.Body.List)
 	vars := e.captured(st.Init, st)
+	if st.Post != nil && e.isParallel(st.Post) {
+		st.Post = &ast.ExprStmt{X: &ast.CallExpr{Fun: &ast.FuncLit{Type: &ast.FuncType{Params: &ast.FieldList{}},
+			Body: block(e.parallel(st.Post.(*ast.AssignStmt))...)}}}
+	}
 	if len(vars) == 0 {
 		st.Body.List = append([]ast.Stmt{e.check()}, body...)
-		return []ast.Stmt{labelled(st)}
+		return e.initially(&st.Init, labelled(st))
 	}
 	fresh := e.unit.scope.fresh
 	first := fresh("first")
@@ -327,5 +331,12 @@ func (x *exits) returned(r *ast.ReturnStmt) ast.Stmt {
 		lhs = append(lhs, ast.NewIdent(n))
 		values = append(values, ast.NewIdent(n))
 	}
-	return x.out([]ast.Stmt{&ast.AssignStmt{Lhs: lhs, Tok: token.ASSIGN, Rhs: r.Results}}, &ast.ReturnStmt{Results: values})
+	if len(r.Results) != len(lhs) { // one call gives all of them
+		return x.out([]ast.Stmt{&ast.AssignStmt{Lhs: lhs, Tok: token.ASSIGN, Rhs: r.Results}}, &ast.ReturnStmt{Results: values})
+	}
+	var set []ast.Stmt
+	for i := range lhs {
+		set = append(set, &ast.AssignStmt{Lhs: lhs[i : i+1], Tok: token.ASSIGN, Rhs: r.Results[i : i+1]})
+	}
+	return x.out(set, &ast.ReturnStmt{Results: values})
 }

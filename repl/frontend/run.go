@@ -139,6 +139,18 @@ func (e *emitter) definition(it *item) []ast.Stmt {
 	for _, id := range spec.Names {
 		lhs = append(lhs, name(id))
 	}
+	if len(lhs) > 1 && len(spec.Values) == len(lhs) {
+		p := &parallel{emitter: e}
+		var set []ast.Stmt
+		for i, v := range spec.Values {
+			t := types.Default(u.info.TypeOf(v))
+			if obj := u.pkg.Scope().Lookup(spec.Names[i].Name); obj != nil && spec.Names[i].Name != "_" {
+				t = obj.Type()
+			}
+			set = append(set, &ast.AssignStmt{Lhs: lhs[i : i+1], Tok: token.ASSIGN, TokPos: it.pos, Rhs: []ast.Expr{p.hold(v, t)}})
+		}
+		return append(p.first, set...)
+	}
 	return []ast.Stmt{&ast.AssignStmt{Lhs: lhs, Tok: token.ASSIGN, TokPos: it.pos, Rhs: spec.Values}}
 }
 

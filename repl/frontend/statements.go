@@ -143,15 +143,24 @@ func (e *emitter) statement(st ast.Stmt, label string) []ast.Stmt {
 		return e.statement(st.Stmt, st.Label.Name)
 	case *ast.BlockStmt:
 		st.List = e.list(st.List)
+	case *ast.AssignStmt:
+		if e.isParallel(st) {
+			return e.unlabelled(label, e.parallel(st))
+		}
+	case *ast.ReturnStmt:
+		return e.unlabelled(label, e.returned(st))
 	case *ast.IfStmt:
 		st.Body.List = e.list(st.Body.List)
 		if st.Else != nil {
 			st.Else = single(e.statement(st.Else, ""))
 		}
+		return e.initially(&st.Init, labelled(st))
 	case *ast.SwitchStmt:
 		e.clauses(st.Body)
+		return e.initially(&st.Init, labelled(st))
 	case *ast.TypeSwitchStmt:
 		e.clauses(st.Body)
+		return e.initially(&st.Init, labelled(st))
 	case *ast.SelectStmt:
 		return []ast.Stmt{labelled(e.selectStmt(st))}
 	case *ast.ForStmt:
@@ -168,6 +177,25 @@ func (e *emitter) statement(st ast.Stmt, label string) []ast.Stmt {
 		}
 	}
 	return []ast.Stmt{labelled(st)}
+}
+
+// initially takes the statement before an if, a switch or a for out of it where
+// it comes to more than one.
+func (e *emitter) initially(init *ast.Stmt, st ast.Stmt) []ast.Stmt {
+	if *init == nil || !e.isParallel(*init) {
+		return []ast.Stmt{st}
+	}
+	before := e.parallel((*init).(*ast.AssignStmt))
+	*init = nil
+	return []ast.Stmt{block(append(before, st)...)}
+}
+
+// unlabelled puts a label, which goto may name, before statements.
+func (e *emitter) unlabelled(label string, list []ast.Stmt) []ast.Stmt {
+	if label == "" {
+		return list
+	}
+	return append([]ast.Stmt{&ast.LabeledStmt{Label: ast.NewIdent(label), Stmt: &ast.EmptyStmt{}}}, list...)
 }
 
 func single(list []ast.Stmt) ast.Stmt {
