@@ -40,6 +40,7 @@ var layers = []string{
 	"runtime/demo",
 	"runtime/bench",
 	"runtime/real",
+	"stdlib/plot",
 	"stdlib/dpo",
 	"stdlib/symbols/source/cmp",
 	"stdlib/symbols/source/errors",

@@ -8,6 +8,7 @@ import (
 
 	"dpolab/runtime/tensor"
 	"dpolab/runtime/train"
+	"dpolab/stdlib/plot"
 )
 
 // Interrupted is what a call raises when the session's context ended. State is
@@ -17,6 +18,9 @@ var Interrupted = errors.New("interrupted")
 // OutOfMemory is what a call raises when a device has no memory left. What the
 // call had taken has been given back.
 var OutOfMemory = tensor.ErrOutOfMemory
+
+// EndOfData is what a step raises when there is no batch left to train on.
+var EndOfData = errors.New("the data has ended")
 
 // Error is what the package raises: which call, and in one line what was
 // expected and what was found.
@@ -47,6 +51,8 @@ func Try(fn func()) (err error) {
 		case *Error:
 			err = p
 		case *tensor.Error:
+			err = p
+		case *plot.Error:
 			err = p
 		default:
 			panic(p)

@@ -11,6 +11,7 @@ import (
 
 	"dpolab/kernels/device"
 	"dpolab/runtime/distributed"
+	"dpolab/stdlib/plot"
 )
 
 // session is what the calls of one process share. A host (REPL, notebook
@@ -138,10 +139,11 @@ func Finish() {
 	}
 	err, ok := p.(error)
 	var raised *Error
-	if !ok || !errors.As(err, &raised) {
+	var drawing *plot.Error
+	if !ok || !errors.As(err, &raised) && !errors.As(err, &drawing) {
 		panic(p)
 	}
-	fmt.Fprintln(os.Stderr, raised)
+	fmt.Fprintln(os.Stderr, err)
 	if errors.Is(err, Interrupted) {
 		os.Exit(130)
 	}

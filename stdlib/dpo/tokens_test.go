@@ -10,7 +10,6 @@ import (
 // responses, which the goldens of other tests pin, on one rank and on three, of
 // which the last has no pair.
 func TestTokenLogProbs(t *testing.T) {
-	defer Reset()
 	demo := Demo()
 	defer demo.Close()
 	for _, devices := range []string{"cpu:1", "cpu:3"} {
@@ -47,10 +46,11 @@ func TestTokenLogProbs(t *testing.T) {
 // TestTokenRewards trains a step, after which rewards differ from zero and sum
 // to the trainer's own.
 func TestTokenRewards(t *testing.T) {
-	defer Reset()
 	demo := Demo()
 	defer demo.Close()
 	reference, policy := demo.Model(), FSDP(demo.Model(), DefaultFSDPConfig())
+	defer reference.Close()
+	defer policy.Close()
 	cfg := DefaultTrainConfig()
 	cfg.BatchSize, cfg.Optimizer, cfg.LR, cfg.WarmupSteps, cfg.MaxLength, cfg.MaxPromptLength = 8, "AdamW", 1e-4, 0, 128, 64
 	eval := demo.Test.Slice(0, 4)

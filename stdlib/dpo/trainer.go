@@ -34,6 +34,7 @@ type Trainer struct {
 	last      Metrics
 	manual    manual
 	detached  bool // its policy has left the devices, and the optimizer with it
+	ended     bool // the last advance found no batch
 	closed    bool
 }
 
@@ -142,27 +143,33 @@ func (t *Trainer) advance(op string, n int) int {
 			}
 			check(op, err)
 		}
-		if m == nil {
+		if t.ended = m == nil; t.ended {
 			return i
 		}
 	}
 	return n
 }
 
-// Step trains on the next batch and returns its metrics, nil at the end of the
-// data.
+// Step trains on the next batch and returns its metrics. At the end of the data
+// it raises [EndOfData].
 func (t *Trainer) Step() Metrics { return t.Steps(1) }
 
 // Steps trains on n batches, fewer at the end of the data, and returns the last
-// one's metrics, nil if there was none.
+// one's metrics. If there is no batch left at all it raises [EndOfData]; loops
+// that go to the end use Next. After Stop in the first step it returns the
+// metrics of the step before.
 func (t *Trainer) Steps(n int) Metrics {
-	if t.advance("Trainer.Steps", max(n, 0)) == 0 {
-		return nil
+	const op = "Trainer.Steps"
+	if n < 1 {
+		refuse(op, "1 step or more", "%d", n)
+	}
+	if t.advance(op, n) == 0 && t.ended {
+		check(op, fmt.Errorf("%w after %d pairs: set more Epochs or Examples, or make a new trainer", EndOfData, t.runtime.Examples()))
 	}
 	return t.last
 }
 
-// Next is Step for loops:
+// Next is Step for loops, false at the end of the data:
 //
 //	for tr.Next() {
 //		fmt.Println(tr.Last()["loss/train"])

@@ -20,6 +20,7 @@ var own = []string{
 	"dpolab/runtime/tokenizer",
 	"dpolab/runtime/train",
 	"dpolab/stdlib/dpo",
+	"dpolab/stdlib/plot",
 }
 
 // thirdParty lists the packages of other modules that cells can import.

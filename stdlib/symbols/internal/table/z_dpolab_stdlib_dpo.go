@@ -19,6 +19,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 		{"CheckLoss", dpo.CheckLoss},
 		{"CheckSettings", dpo.CheckSettings},
 		{"CompareCurves", dpo.CompareCurves},
+		{"ComparePrecisions", dpo.ComparePrecisions},
 		{"ComputeLogProbs", dpo.ComputeLogProbs},
 		{"ComputeTokenLogProbs", dpo.ComputeTokenLogProbs},
 		{"Context", dpo.Context},
@@ -71,6 +72,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 		{"WithDevices", dpo.WithDevices},
 	},
 	Vars: []Entry{
+		{"EndOfData", &dpo.EndOfData},
 		{"Interrupted", &dpo.Interrupted},
 		{"OutOfMemory", &dpo.OutOfMemory},
 	},

@@ -74,6 +74,7 @@ var Packages = []*Package{
 	&pkg_dpolab_runtime_tokenizer,
 	&pkg_dpolab_runtime_train,
 	&pkg_dpolab_stdlib_dpo,
+	&pkg_dpolab_stdlib_plot,
 	&pkg_encoding,
 	&pkg_encoding_ascii85,
 	&pkg_encoding_asn1,
