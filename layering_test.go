@@ -23,6 +23,7 @@ var layers = []string{
 	"runtime/tensor/gradcheck",
 	"runtime/nn",
 	"runtime/optim",
+	"runtime/distributed/rendezvous",
 	"runtime/distributed",
 	"runtime/fsdp",
 	"runtime/safetensors",
