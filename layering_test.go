@@ -20,6 +20,7 @@ var layers = []string{
 	"kernels/kerneltest",
 	"kernels/cpu",
 	"runtime/tensor",
+	"runtime/session",
 	"runtime/tensor/gradcheck",
 	"runtime/nn",
 	"runtime/optim",

@@ -45,6 +45,8 @@ func (o *AdamW) Step(gradScale float64) {
 	})
 }
 
+func (o *AdamW) Kinds() []string { return []string{"exp_avg", "exp_avg_sq"} }
+
 func (o *AdamW) Restore(param, kind string) (*tensor.Tensor, error) {
-	return o.restore(param, kind, []string{"exp_avg", "exp_avg_sq"})
+	return o.restore(param, kind, o.Kinds())
 }

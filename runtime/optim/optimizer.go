@@ -43,6 +43,11 @@ type Optimizer interface {
 	// Restore returns the tensor that holds the given state of a parameter,
 	// creating it, so that a checkpoint can fill it.
 	Restore(param, kind string) (*tensor.Tensor, error)
+	// Kinds lists the kinds of state that the optimizer keeps per parameter.
+	Kinds() []string
+	// Adopt makes t, which becomes the optimizer's, the given state of a
+	// parameter: where it lives is the caller's choice.
+	Adopt(param, kind string, t *tensor.Tensor)
 	// Steps and SetSteps are the number of steps taken.
 	Steps() int
 	SetSteps(n int)
@@ -149,6 +154,16 @@ func (b *base) State() []State {
 		}
 	}
 	return out
+}
+
+func (b *base) Adopt(param, kind string, t *tensor.Tensor) {
+	if b.state[kind] == nil {
+		b.state[kind] = map[string]*tensor.Tensor{}
+	}
+	if old := b.state[kind][param]; old != nil {
+		old.Release()
+	}
+	b.state[kind][param] = t
 }
 
 func (b *base) restore(param, kind string, kinds []string) (*tensor.Tensor, error) {

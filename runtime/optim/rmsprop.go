@@ -56,7 +56,7 @@ func (o *RMSprop) Step(gradScale float64) {
 	})
 }
 
-func (o *RMSprop) Restore(param, kind string) (*tensor.Tensor, error) {
+func (o *RMSprop) Kinds() []string {
 	kinds := []string{"square_avg"}
 	if o.cfg.Momentum > 0 {
 		kinds = append(kinds, "momentum_buffer")
@@ -64,5 +64,9 @@ func (o *RMSprop) Restore(param, kind string) (*tensor.Tensor, error) {
 	if o.cfg.Centered {
 		kinds = append(kinds, "grad_avg")
 	}
-	return o.restore(param, kind, kinds)
+	return kinds
+}
+
+func (o *RMSprop) Restore(param, kind string) (*tensor.Tensor, error) {
+	return o.restore(param, kind, o.Kinds())
 }

@@ -45,10 +45,13 @@ func (o *SGD) Step(gradScale float64) {
 	})
 }
 
-func (o *SGD) Restore(param, kind string) (*tensor.Tensor, error) {
-	var kinds []string
-	if o.cfg.Momentum != 0 {
-		kinds = []string{"momentum_buffer"}
+func (o *SGD) Kinds() []string {
+	if o.cfg.Momentum == 0 {
+		return nil
 	}
-	return o.restore(param, kind, kinds)
+	return []string{"momentum_buffer"}
+}
+
+func (o *SGD) Restore(param, kind string) (*tensor.Tensor, error) {
+	return o.restore(param, kind, o.Kinds())
 }

@@ -17,7 +17,8 @@ type storage struct {
 	dtype   dtype.DType
 	len     int // elements
 	refs    int
-	version int // counts in-place writes, so that backward can tell a saved tensor changed
+	memory  *Memory // what ptr points into, if it is not the device's own
+	version int     // counts in-place writes, so that backward can tell a saved tensor changed
 }
 
 func newStorage(dev *Device, dt dtype.DType, n int) *storage {
@@ -36,6 +37,9 @@ func (s *storage) allocate() {
 }
 
 func (s *storage) free() {
+	if s.memory != nil { // not ours to give back
+		return
+	}
 	if s.ptr != nil {
 		s.dev.backend.Free(s.ptr)
 	}
@@ -51,7 +55,7 @@ func (s *storage) release() {
 }
 
 func (s *storage) array(offset, n int) kernels.Array {
-	if s.ptr == nil {
+	if s.ptr == nil || s.memory != nil && s.memory.gone {
 		fail("access", "a tensor with memory", "one that was released or discarded")
 	}
 	return kernels.Array{Data: s.ptr, DType: s.dtype, Len: s.len}.Slice(offset, offset+n)

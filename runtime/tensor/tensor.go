@@ -229,7 +229,7 @@ func (t *Tensor) download(dt dtype.DType, dst []byte) {
 
 // String shows shape, type, device and up to eight elements.
 func (t *Tensor) String() string {
-	if t.dead || t.storage.ptr == nil {
+	if t.dead || t.storage.ptr == nil || t.storage.memory != nil && t.storage.memory.gone {
 		return fmt.Sprintf("tensor(%v %s %s, no memory)", t.shape, t.DType(), t.dev)
 	}
 	var b strings.Builder

@@ -35,7 +35,7 @@ type state struct {
 	Scaler    scalerState `json:"loss_scaler"`
 	Precision string      `json:"mixed_precision"`
 	Evaluated bool        `json:"evaluated"` // the evaluation due at this point has been done
-	History   []Record    `json:"history"`
+	History   []Record    `json:"history,omitempty"`
 }
 
 type scalerState struct {
@@ -80,15 +80,22 @@ func (t *Trainer) SaveTo(dir string) error {
 				return err
 			}
 		}
-		opt := t.replicas[0].optimizer
-		text, err := json.MarshalIndent(state{Examples: t.examples, Updates: t.updates, Optimizer: opt.Name(), Steps: opt.Steps(), LR: t.settings.LR,
-			Warmup: t.settings.WarmupSteps, Seed: t.settings.Seed, Data: t.source.State(), Precision: t.settings.Sharding.MixedPrecision.String(),
-			Scaler: scalerState{t.scaler.Scale, t.scaler.Good, t.scaler.Skipped}, Evaluated: t.evaluated == t.examples, History: t.history.Records}, "", " ")
+		now := t.state()
+		now.History = t.history.Records
+		text, err := json.MarshalIndent(now, "", " ")
 		if err != nil {
 			return err
 		}
 		return os.WriteFile(filepath.Join(tmp, stateFile), append(text, '\n'), 0o644)
 	})
+}
+
+// state is where the run stands, without its history.
+func (t *Trainer) state() state {
+	opt := t.replicas[0].optimizer
+	return state{Examples: t.examples, Updates: t.updates, Optimizer: opt.Name(), Steps: opt.Steps(), LR: t.settings.LR,
+		Warmup: t.settings.WarmupSteps, Seed: t.settings.Seed, Data: t.source.State(), Precision: t.settings.Sharding.MixedPrecision.String(),
+		Scaler: scalerState{t.scaler.Scale, t.scaler.Good, t.scaler.Skipped}, Evaluated: t.evaluated == t.examples}
 }
 
 // saveOptimizer gathers and writes the optimizer's state; every rank calls it.
@@ -150,13 +157,25 @@ func (t *Trainer) Resume(dir string) error {
 		return fmt.Errorf("resume: %w", err)
 	}
 	defer f.Close()
-	if err := t.world.Run(func(r *distributed.Rank) error { return loadOptimizer(t.replicas[r.Rank], f, s.Steps) }); err != nil {
+	if err := t.world.Run(func(r *distributed.Rank) error { return loadOptimizer(t.replicas[r.Rank], f) }); err != nil {
 		return fmt.Errorf("resume: %s: %w", dir, err)
 	}
-	if err := t.source.Restore(s.Data); err != nil {
+	if err := t.restore(s); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
-	t.examples, t.updates, t.history.Records = s.Examples, s.Updates, s.History
+	t.history.Records = s.History
+	return nil
+}
+
+// restore takes counters, loss scale and data position from s.
+func (t *Trainer) restore(s state) error {
+	if err := t.source.Restore(s.Data); err != nil {
+		return err
+	}
+	t.examples, t.updates = s.Examples, s.Updates
+	for _, rep := range t.replicas {
+		rep.optimizer.SetSteps(s.Steps)
+	}
 	t.scaler.Skipped = s.Scaler.Skipped
 	// A scale found in another precision, above all the 1 of one that needs
 	// none, says nothing here.
@@ -169,7 +188,7 @@ func (t *Trainer) Resume(dir string) error {
 	return nil
 }
 
-func loadOptimizer(rep *replica, f *safetensors.File, steps int) error {
+func loadOptimizer(rep *replica, f *safetensors.File) error {
 	params := map[string]*nn.Parameter{}
 	for _, np := range nn.NamedParameters(rep.policy) {
 		params[np.Name] = np.Parameter
@@ -194,6 +213,5 @@ func loadOptimizer(rep *replica, f *safetensors.File, steps int) error {
 			return fmt.Errorf("state %s: %w", name, err)
 		}
 	}
-	rep.optimizer.SetSteps(steps)
 	return nil
 }

@@ -24,10 +24,15 @@ func (t *Trainer) logStep(m Metrics) {
 	t.log("skipping logging after %d examples to avoid logging too frequently", t.examples)
 }
 
-// record adds a record to the history and to metrics.jsonl.
-func (t *Trainer) record(split string, m Metrics) {
+// remember adds a record to the history.
+func (t *Trainer) remember(split string, m Metrics) Record {
 	r := Record{Split: split, Examples: t.examples, Updates: t.updates, Seconds: time.Since(t.started).Seconds(), Metrics: m}
 	t.history.Records = append(t.history.Records, r)
+	return r
+}
+
+// tell hands a record to who wants it, and adds it to metrics.jsonl.
+func (t *Trainer) tell(r Record) {
 	if t.events.Record != nil {
 		t.events.Record(r)
 	}

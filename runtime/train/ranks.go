@@ -196,6 +196,16 @@ func (t *Trainer) backward(grads []float32, scale float64) error {
 // update takes one optimizer step on every rank and returns the gradient norm
 // before clipping.
 func (t *Trainer) update() (norm float64, err error) {
+	if t.session != nil {
+		if err := t.session.begin(); err != nil {
+			return 0, err
+		}
+		defer func() {
+			if err != nil {
+				t.session.fail(err)
+			}
+		}()
+	}
 	norms := make([]float64, t.world.Size())
 	lr := t.learningRate()
 	scale := t.scaler.Scale
@@ -213,6 +223,9 @@ func (t *Trainer) update() (norm float64, err error) {
 			rep.optimizer.Step(fsdp.ClipCoefficient(norms[r.Rank], t.settings.MaxGradNorm) / scale)
 		}
 		nn.ZeroGrad(rep.policy)
+		if t.session != nil {
+			t.session.collect(r)
+		}
 		return nil
 	})
 	return norms[0], err
@@ -224,6 +237,9 @@ func (t *Trainer) SetMixedPrecision(mp fsdp.MixedPrecision) error {
 	if err == nil {
 		t.settings.Sharding.MixedPrecision = mp
 		t.scaler.Enable(mp.NeedsLossScale())
+		if t.session != nil {
+			err = t.session.note()
+		}
 	}
 	return err
 }

@@ -36,26 +36,35 @@ func Place(w *distributed.World, dir string, cfg fsdp.Config) (*Replicas, error)
 		return nil, err
 	}
 	defer ckpt.Close()
-	p := &Replicas{world: w, models: make([]models.CausalLM, w.Size()), sharded: make([]*fsdp.Model, w.Size()), ctx: context.Background()}
+	p := newReplicas(w)
 	err = w.Run(func(r *distributed.Rank) error {
 		m, err := ckpt.Build()
 		if err != nil {
 			return err
 		}
-		p.models[r.Rank] = m // before it has memory, for Release to find it after a failure
-		if p.sharded[r.Rank], err = fsdp.FullyShard(m, r, cfg); err != nil {
+		if err := p.shard(r, m, cfg); err != nil {
 			return err
 		}
-		if err := ckpt.LoadInto(m, r.Dev); err != nil {
-			return err
-		}
-		p.watch(m)
-		return nil
+		return ckpt.LoadInto(m, r.Dev)
 	})
 	if err != nil {
 		return nil, errorsWithRelease(err, p)
 	}
 	return p, nil
+}
+
+func newReplicas(w *distributed.World) *Replicas {
+	return &Replicas{world: w, models: make([]models.CausalLM, w.Size()), sharded: make([]*fsdp.Model, w.Size()), ctx: context.Background()}
+}
+
+// shard gives a rank its part of a model that is on meta, contents undefined.
+func (p *Replicas) shard(r *distributed.Rank, m models.CausalLM, cfg fsdp.Config) (err error) {
+	p.models[r.Rank] = m // before it has memory, for Release to find it after a failure
+	if p.sharded[r.Rank], err = fsdp.FullyShard(m, r, cfg); err != nil {
+		return err
+	}
+	p.watch(m)
+	return nil
 }
 
 // errorsWithRelease frees what a failed Place had taken.

@@ -155,7 +155,11 @@ func (t *Trainer) StepContext(ctx context.Context, batch []data.Example) (m Metr
 func (t *Trainer) finishStep(m Metrics) error {
 	t.updates++
 	m["counters/examples"], m["counters/updates"] = float64(t.examples), float64(t.updates)
-	t.record("train", m)
+	r := t.remember("train", m)
+	if err := t.endSessionStep(r); err != nil {
+		return err
+	}
+	t.tell(r)
 	t.logStep(m)
 	if t.events.Progress != nil {
 		t.events.Progress(t.examples, t.total, m)
@@ -164,6 +168,23 @@ func (t *Trainer) finishStep(m Metrics) error {
 		return fmt.Errorf("step %d: the loss is NaN: the weights, the data or a float16 range are at fault; no checkpoint was written", t.updates)
 	}
 	return nil
+}
+
+// endSessionStep makes the step part of the session, unless it has ruined the
+// weights.
+func (t *Trainer) endSessionStep(r Record) error {
+	if t.session == nil {
+		return nil
+	}
+	if math.IsNaN(r.Metrics["loss/train"]) {
+		t.session.fail(fmt.Errorf("step %d: the loss is NaN", t.updates))
+		return nil
+	}
+	err := errors.Join(t.session.append(r), t.session.commit())
+	if err != nil {
+		t.session.fail(err)
+	}
+	return err
 }
 
 // during runs fn with ctx in force for policy and reference.
@@ -235,7 +256,13 @@ func (t *Trainer) Evaluate(ctx context.Context) (Metrics, error) {
 	}
 	finished = true
 	m := all.means()
-	t.record("eval", m)
+	r := t.remember("eval", m)
+	if t.session != nil {
+		if err := errors.Join(t.session.append(r), t.session.note()); err != nil {
+			return nil, err
+		}
+	}
+	t.tell(r)
 	return m, nil
 }
 

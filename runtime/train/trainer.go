@@ -40,6 +40,7 @@ type Trainer struct {
 	cache        *ReferenceCache // nil asks the reference every time
 	ctx          context.Context // of the call now running
 
+	session   *Session // nil keeps the run in this process
 	source    DataSource
 	tokenizer *tokenizer.Tokenizer
 	evals     []data.Example
@@ -80,6 +81,9 @@ type Inputs struct {
 	// Tokenizer is saved with every checkpoint and decodes samples; nil does
 	// without either.
 	Tokenizer *tokenizer.Tokenizer
+	// Session, if not nil, is where the run lives: Policy is the one that the
+	// session has placed, and a run that has begun goes on.
+	Session *Session
 	// Samples is how many evaluation prompts are continued at each evaluation.
 	Samples int
 }
@@ -110,6 +114,12 @@ func New(w *distributed.World, s Settings, in Inputs, events Events) (*Trainer, 
 	if err := t.prepare(in.PolicyDir); err != nil {
 		return nil, err
 	}
+	if in.Session != nil {
+		if err := in.Session.attach(t); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+		t.session = in.Session
+	}
 	return t, nil
 }
 
@@ -121,6 +131,10 @@ func (t *Trainer) Close() error {
 		t.replicas[r.Rank].optimizer.Release()
 		return nil
 	})
+	if t.session != nil {
+		t.session.detach()
+		t.session = nil
+	}
 	if t.ownsPolicy {
 		err = errors.Join(err, t.policy.Release())
 	}
