@@ -90,6 +90,22 @@ func OpenSession(dir string) (*Session, error) {
 	return s, nil
 }
 
+// SessionSummary is what a session's state says to those who do not attach it.
+type SessionSummary struct {
+	Architecture      string
+	Parameters        int
+	Examples, Updates int
+}
+
+// DescribeSession reads the state of a session as session.List gives it.
+func DescribeSession(state json.RawMessage) (SessionSummary, error) {
+	var s Session
+	if err := json.Unmarshal(state, &s.state); err != nil {
+		return SessionSummary{}, fmt.Errorf("session: state: %w", err)
+	}
+	return SessionSummary{s.state.Architecture, s.state.Parameters, s.Examples(), s.Updates()}, nil
+}
+
 // Empty reports whether no model has been put in yet.
 func (s *Session) Empty() bool { return s.state.Architecture == "" }
 

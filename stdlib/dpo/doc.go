@@ -58,6 +58,18 @@
 // reference ask it once per response; see [Model.Asked]. [Model.Copy] freezes a
 // policy as it is now.
 //
+// # Sessions
+//
+// A [Session] keeps model, optimizer state, reference log-probabilities and data
+// position in files, where the next process goes on:
+//
+//	s := dpo.Session("exp")
+//	policy := s.FSDP(demo.Model(), dpo.DefaultFSDPConfig())
+//	tr := dpo.NewTrainer(policy, nil, demo.Train, demo.Test, cfg)
+//	tr.Steps(10) // in every process the next ten
+//
+// [Sessions] lists them, [RemoveSession] deletes one.
+//
 // # Shapes
 //
 // B is the number of pairs. A loss sees and returns float32 [B];

@@ -63,6 +63,9 @@ func FSDP(m *Model, cfg FSDPConfig) *Model {
 	if m == nil || m.closed {
 		refuse("FSDP", "an open model", "%v", m)
 	}
+	if m.session != nil {
+		return m.session.FSDP(m, cfg)
+	}
 	check("FSDP", cfg.MixedPrecision.Validate())
 	if m.placed != nil {
 		if m.trained {

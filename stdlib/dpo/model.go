@@ -34,7 +34,8 @@ type Model struct {
 	asked   int
 	// trainers hold optimizer state beside the weights and go with them.
 	trainers []*Trainer
-	temp     string // directory that goes with the model
+	temp     string        // directory that goes with the model
+	session  *NamedSession // where its weights live, if not in memory
 	closed   bool
 }
 
@@ -141,7 +142,12 @@ func (m *Model) place(op string) {
 		if w, err = acquire(devices, threads); err != nil {
 			return err
 		}
-		if p, err = train.Place(w.World, path, cfg); err != nil {
+		if m.session != nil {
+			p, err = m.session.placeInto(w, cfg)
+		} else {
+			p, err = train.Place(w.World, path, cfg)
+		}
+		if err != nil {
 			w.leave()
 		}
 		return err
@@ -208,8 +214,17 @@ func (m *Model) saveTemp(op string) string {
 // SetMixedPrecision changes the precision from the next forward pass on. The
 // master weights stay as they are: switching there and back loses nothing.
 func (m *Model) SetMixedPrecision(mp MixedPrecision) {
-	check("Model.SetMixedPrecision", m.use("Model.SetMixedPrecision").SetMixedPrecision(mp))
+	const op = "Model.SetMixedPrecision"
+	check(op, m.use(op).SetMixedPrecision(mp))
 	m.wrap.MixedPrecision = mp
+	if m.session == nil {
+		return
+	}
+	if t := m.session.trainer; t != nil && !t.detached { // takes it over for the session, too
+		t.ready(op)
+		return
+	}
+	check(op, m.session.runtime.SetMixedPrecision(mp))
 }
 
 // MixedPrecision is the precision in force.

@@ -41,7 +41,9 @@ type Trainer struct {
 // NewTrainer prepares the training of policy on the pairs of train, with
 // evaluation on those of eval, which may be nil. reference is asked for its
 // log-probabilities once per response, however many trainers use it; nil takes
-// the policy's own weights as they are, and SFT() needs none.
+// the policy's own weights as they are, and SFT() needs none. With the policy of
+// a [NamedSession] the trainer goes on where the session stands, and closes the
+// one made before it.
 func NewTrainer(policy, reference *Model, train, eval *Preferences, cfg TrainConfig) *Trainer {
 	const op = "NewTrainer"
 	cfg.validate(op)
@@ -62,10 +64,15 @@ func NewTrainer(policy, reference *Model, train, eval *Preferences, cfg TrainCon
 		o.BatchSize, o.Epochs, o.Examples, o.DropLast, o.Shuffle = cfg.EvalBatchSize, 1, 0, false, false
 		evals = eval.examples(op, policy.Tokenizer(), o)
 	}
-	if cfg.Loss != nil && reference == nil {
+	if policy.session != nil {
+		policy.session.join(op, t)
+	} else if cfg.Loss != nil && reference == nil {
 		t.reference, t.owned = policy.Copy(), true
 	}
 	t.start(op, evals)
+	if policy.session != nil {
+		policy.session.trainer = t
+	}
 	policy.change()
 	policy.trainers = append(policy.trainers, t)
 	remember(t)
@@ -85,6 +92,9 @@ func (t *Trainer) start(op string, evals []data.Example) {
 	in := train.Inputs{Policy: t.policy.placed, Source: t.iterator, Eval: evals, Total: t.iterator.Total(), Tokenizer: t.policy.Tokenizer().tok}
 	if t.reference != nil {
 		in.Reference, in.Cache = t.reference.reference(t.policy), t.reference.cache(op)
+	}
+	if s := t.policy.session; s != nil {
+		in.Session = s.runtime
 	}
 	r, err := train.New(t.policy.world.World, s, in, train.Events{})
 	check(op, err)

@@ -38,6 +38,8 @@ var pkg_dpolab_runtime_optim = Package{
 
 type wrap_dpolab_runtime_optim_Optimizer struct {
 	IValue    any
+	WAdopt    func(a0 string, a1 string, a2 *tensor.Tensor)
+	WKinds    func() []string
 	WLR       func() float64
 	WName     func() string
 	WRelease  func()
@@ -47,6 +49,14 @@ type wrap_dpolab_runtime_optim_Optimizer struct {
 	WState    func() []optim.State
 	WStep     func(a0 float64)
 	WSteps    func() int
+}
+
+func (w wrap_dpolab_runtime_optim_Optimizer) Adopt(a0 string, a1 string, a2 *tensor.Tensor) {
+	w.WAdopt(a0, a1, a2)
+}
+
+func (w wrap_dpolab_runtime_optim_Optimizer) Kinds() []string {
+	return w.WKinds()
 }
 
 func (w wrap_dpolab_runtime_optim_Optimizer) LR() float64 {

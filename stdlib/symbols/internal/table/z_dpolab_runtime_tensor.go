@@ -26,6 +26,7 @@ var pkg_dpolab_runtime_tensor = Package{
 		{"LayerNorm", tensor.LayerNorm},
 		{"Linear", tensor.Linear},
 		{"LogProbs", tensor.LogProbs},
+		{"NewMemory", tensor.NewMemory},
 		{"Open", tensor.Open},
 		{"OpenOn", tensor.OpenOn},
 		{"RMSNorm", tensor.RMSNorm},
@@ -45,6 +46,7 @@ var pkg_dpolab_runtime_tensor = Package{
 		{"Device", (*tensor.Device)(nil)},
 		{"Error", (*tensor.Error)(nil)},
 		{"HeadView", (*tensor.HeadView)(nil)},
+		{"Memory", (*tensor.Memory)(nil)},
 		{"Tensor", (*tensor.Tensor)(nil)},
 	},
 }

@@ -12,9 +12,11 @@ var pkg_dpolab_runtime_train = Package{
 	Name: "train",
 	Values: []Entry{
 		{"DefaultSettings", train.DefaultSettings},
+		{"DescribeSession", train.DescribeSession},
 		{"New", train.New},
 		{"NewLossScaler", train.NewLossScaler},
 		{"OpenReferenceCache", train.OpenReferenceCache},
+		{"OpenSession", train.OpenSession},
 		{"Place", train.Place},
 	},
 	Vars: []Entry{
@@ -35,6 +37,8 @@ var pkg_dpolab_runtime_train = Package{
 		{"Replicas", (*train.Replicas)(nil)},
 		{"Sample", (*train.Sample)(nil)},
 		{"Schedule", (*train.Schedule)(nil)},
+		{"Session", (*train.Session)(nil)},
+		{"SessionSummary", (*train.SessionSummary)(nil)},
 		{"Settings", (*train.Settings)(nil)},
 		{"Trainer", (*train.Trainer)(nil)},
 	},
