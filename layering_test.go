@@ -42,6 +42,7 @@ var layers = []string{
 	"runtime/demo",
 	"runtime/bench",
 	"runtime/real",
+	"stdlib/internal/gonb",
 	"stdlib/plot",
 	"stdlib/dpo",
 	"stdlib/symbols/source/cmp",

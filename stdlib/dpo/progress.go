@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"dpolab/stdlib/internal/gonb"
 )
 
 // Progress is how far a long call has come.
@@ -18,7 +20,7 @@ type Progress struct {
 
 // SetProgress is for hosts: fn shows the progress of long calls, several times
 // a second at most as often as they step. nil is a bar on stderr, if that is a
-// terminal.
+// terminal, and a line below the cell in a GoNB notebook.
 func SetProgress(fn func(p Progress)) {
 	session.mu.Lock()
 	defer session.mu.Unlock()
@@ -30,7 +32,9 @@ func show(p Progress) {
 	session.mu.Lock()
 	fn := session.progress
 	session.mu.Unlock()
-	if fn == nil {
+	if fn == nil && gonb.Enabled() {
+		fn = cell.show
+	} else if fn == nil {
 		fn = bar.show
 	}
 	fn(p)

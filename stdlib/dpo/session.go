@@ -11,6 +11,7 @@ import (
 
 	"dpolab/kernels/device"
 	"dpolab/runtime/distributed"
+	"dpolab/stdlib/internal/gonb"
 	"dpolab/stdlib/plot"
 )
 
@@ -115,7 +116,8 @@ func Reset() {
 //
 // In a compiled program it turns what was raised into one line on stderr and
 // exit status 1 (130 after Ctrl-C), reports key=value words that no call asked
-// for, and frees the devices. Under a host it does nothing: the host shows
+// for, and frees the devices; in a GoNB cell it waits until the notebook has all
+// output. Under a host it does nothing: the host shows
 // errors, checks the words and keeps the models.
 func Finish() {
 	p := recover()
@@ -134,6 +136,7 @@ func Finish() {
 		}
 	}
 	Reset()
+	gonb.Sync()
 	if p == nil {
 		return
 	}

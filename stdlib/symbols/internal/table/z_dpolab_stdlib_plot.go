@@ -14,6 +14,7 @@ var pkg_dpolab_stdlib_plot = Package{
 		{"Grid", plot.Grid},
 		{"Light", plot.Light},
 		{"New", plot.New},
+		{"SetShow", plot.SetShow},
 		{"SetTheme", plot.SetTheme},
 	},
 	Types: []Entry{
