@@ -40,6 +40,7 @@ type Backend struct {
 	dev     device.Device
 	ops     *C.cpu_ops
 	threads int
+	pairs   bool // bfloat16 products by instructions of their own
 }
 
 var (
@@ -78,7 +79,7 @@ func NewTier(d device.Device, threads int, tier string) (*Backend, error) {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return &Backend{allocator: newAllocator(), dev: d, ops: ops, threads: threads}, nil
+	return &Backend{allocator: newAllocator(), dev: d, ops: ops, threads: threads, pairs: ops.pairs != 0 && C.cpu_has_bf16() != 0}, nil
 }
 
 // Tiers lists the instruction-set tiers this processor can run, best first.

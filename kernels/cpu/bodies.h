@@ -23,6 +23,9 @@ enum { BLOCK = 512 };
 #include "body_convert.h"
 #include "body_elementwise.h"
 #include "body_reduce.h"
+enum { NR = NRV * VW };
+#include "body_pack.h"
+#include "body_tile.h"
 #include "body_gemm.h"
 #include "body_norm.h"
 #include "body_rotary.h"
@@ -45,7 +48,14 @@ const cpu_ops NAME1(cpu_ops_, TIER) = {
 	.reduce_cols = reduce_cols,
 	.softmax = softmax,
 	.softmax_grad = softmax_grad,
-	.gemm = gemm,
+	.mr = MR,
+	.nr = NR,
+#if HAVE_BF16
+	.pairs = 1,
+#endif
+	.gemm_pack = gemm_pack,
+	.gemm_rows = gemm_rows,
+	.gemm_few = gemm_few,
 	.layer_norm = layer_norm,
 	.layer_norm_grad = layer_norm_grad,
 	.rms_norm = rms_norm,

@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 // Element types, numbered as in package dtype.
-enum { F32 = 1, BF16 = 2, F16 = 3, I32 = 4, I64 = 5 };
+// PAIRS is bfloat16 that a product takes two at a time, by instructions of the
+// processor's own, instead of widening it.
+enum { F32 = 1, BF16 = 2, F16 = 3, I32 = 4, I64 = 5, PAIRS = 16 };
 
 typedef struct {
 	void *p;
@@ -19,9 +21,8 @@ typedef struct {
 	arr a, b, c, bias;
 	int64_t m, n, k, lda, ldb, ldc;
 	int32_t ta, tb;
-	int32_t few; // the whole product has few rows: skip the packing
 	float alpha, beta;
-	float *scratch; // cpu_scratch_floats() floats
+	float *pb; // packed B
 } gemm_args;
 
 typedef struct {
@@ -68,7 +69,10 @@ typedef struct {
 	void (*reduce_cols)(int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
 	void (*softmax)(arr dst, arr x, int64_t rows, int64_t cols, int log);
 	void (*softmax_grad)(arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
-	void (*gemm)(const gemm_args *g);
+	int32_t mr, nr, pairs; // tile of the products; whether PAIRS can be taken if the processor has the instruction
+	void (*gemm_pack)(const gemm_args *g, int64_t j0, int64_t j1);
+	void (*gemm_rows)(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
+	void (*gemm_few)(const gemm_args *g, int64_t j0, int64_t j1);
 	void (*layer_norm)(arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps);
 	void (*layer_norm_grad)(arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
 	void (*rms_norm)(arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps);
@@ -94,6 +98,9 @@ extern const cpu_ops cpu_ops_avx2, cpu_ops_avx512;
 // NULL if this processor cannot run it.
 const cpu_ops *cpu_select(const char *name);
 
+// cpu_has_bf16 says whether this processor has products of bfloat16 pairs.
+int cpu_has_bf16(void);
+
 // Calls through the table, for cgo.
 void call_convert(const cpu_ops *o, arr dst, arr src, int64_t n);
 void call_fill(const cpu_ops *o, arr dst, double v, int64_t n);
@@ -108,7 +115,9 @@ void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, 
 void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
 void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log);
 void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
-void call_gemm(const cpu_ops *o, const gemm_args *g);
+void call_gemm_pack(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1);
+void call_gemm_rows(const cpu_ops *o, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
+void call_gemm_few(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1);
 void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps);
 void call_layer_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
 void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps);
@@ -124,7 +133,7 @@ void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, 
 void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
 void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u);
 
-// Sizes of scratch memory in floats, enough for every tier.
+// Size in floats of the scratch memory of kernels made of products.
 enum { GEMM_SCRATCH = 1024 * 1024 };
 
 #endif

@@ -19,6 +19,15 @@ static int has_avx512(void) {
 #endif
 }
 
+int cpu_has_bf16(void) {
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	return has_avx512() && __builtin_cpu_supports("avx512bf16");
+#else
+	return 0;
+#endif
+}
+
 const cpu_ops *cpu_select(const char *name) {
 	int any = name[0] == 0;
 #if defined(__x86_64__)

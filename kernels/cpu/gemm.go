@@ -3,7 +3,11 @@ package cpu
 // #include "cpu.h"
 import "C"
 
-import "dpolab/kernels"
+import (
+
+	"dpolab/kernels"
+	"dpolab/kernels/dtype"
+)
 
 // gemmGrain is the least number of multiplications worth a thread of its own.
 const gemmGrain = 1 << 18
@@ -11,65 +15,120 @@ const gemmGrain = 1 << 18
 // fewRows is the most rows for which dot products beat packing.
 const fewRows = 4
 
+// packedWords is how much of B is packed at a time: 8 MB, a part of the
+// third-level cache. blockWords is what a block of rows of A may take of the
+// second-level cache.
+const (
+	packedWords = 1 << 21
+	blockWords  = 1 << 17
+)
+
 func (b *Backend) Gemm(g *kernels.GemmArgs) {
 	batch := max(g.Batch, 1)
 	if g.M == 0 || g.N == 0 {
 		return
 	}
-	work := max(g.M, 1) * max(g.N, 1) * max(g.K, 1)
+	work := g.M * g.N * max(g.K, 1)
 	if batch > 1 && (batch >= b.threads || work < gemmGrain) {
 		b.parallel(batch, max(1, gemmGrain/work), func(lo, hi int) {
-			withScratch(func(s *C.float) {
-				for i := lo; i < hi; i++ {
-					b.block(g, i, 0, g.M, 0, g.N, s)
-				}
-			})
+			for i := lo; i < hi; i++ {
+				b.product(g, i, 1)
+			}
 		})
 		return
 	}
+	threads := min(b.threads, (work+gemmGrain-1)/gemmGrain)
 	for i := range batch {
-		b.split(g, i, work)
+		b.product(g, i, threads)
 	}
 }
 
-// split divides one product over the threads along its longer side. Every
-// element of C is computed by one thread over all of K, in the same order
-// wherever the cut falls.
-func (b *Backend) split(g *kernels.GemmArgs, i, work int) {
-	const unit = 32 // cuts fall on multiples of a register tile's width
-	if g.N >= g.M {
-		units := (g.N + unit - 1) / unit
-		b.parallel(units, max(1, gemmGrain*units/work), func(lo, hi int) {
-			withScratch(func(s *C.float) { b.block(g, i, 0, g.M, lo*unit, min(hi*unit, g.N), s) })
+// product computes product i of a batch. Every element of C is summed by one
+// thread over all of K, in the same order wherever the cuts fall.
+func (b *Backend) product(g *kernels.GemmArgs, i, threads int) {
+	nr := int(b.ops.nr)
+	if g.M <= fewRows && !g.TransA && g.TransB {
+		args := b.lowerGemm(g, i, 0, g.N)
+		units := (g.N + nr - 1) / nr
+		b.ranges(units, threads, func(lo, hi int) {
+			C.call_gemm_few(b.ops, &args, C.int64_t(lo*nr), C.int64_t(min(hi*nr, g.N)))
 		})
 		return
 	}
-	const rows = 84 // a multiple of the tile heights 14, 6 and 4
-	units := (g.M + rows - 1) / rows
-	b.parallel(units, max(1, gemmGrain*units/work), func(lo, hi int) {
-		withScratch(func(s *C.float) { b.block(g, i, lo*rows, min(hi*rows, g.M), 0, g.N, s) })
+	chunks := (g.N*b.depth(g) + packedWords - 1) / packedWords
+	cols := roundUp((g.N+max(chunks, 1)-1)/max(chunks, 1), nr)
+	cols = min(cols, max(packedWords/max(b.depth(g), 1)/nr*nr, nr))
+	for j := 0; j < g.N; j += cols {
+		b.columns(g, i, j, min(j+cols, g.N), threads)
+	}
+}
+
+// columns computes columns [j0, j1) of a product: all threads pack B, then
+// each takes blocks of rows of A.
+func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
+	mr, nr, depth, n := int(b.ops.mr), int(b.ops.nr), b.depth(g), j1-j0
+	args := b.lowerGemm(g, i, j0, n)
+	panels := (n + nr - 1) / nr
+	packed := b.must("gemm", 4*(panels*nr*depth+nr))
+	defer b.Free(packed)
+	args.pb = (*C.float)(packed)
+	b.ranges(panels, threads, func(lo, hi int) {
+		C.call_gemm_pack(b.ops, &args, C.int64_t(lo*nr), C.int64_t(min(hi*nr, n)))
+	})
+	// Blocks of rows fit the second-level cache; where they are too few to
+	// share, columns are cut too.
+	most := min(max(blockWords/max(depth, 1)/mr, 2), 16) * mr
+	blocks := (g.M + most - 1) / most
+	rows := roundUp((g.M+blocks-1)/blocks, mr)
+	blocks = (g.M + rows - 1) / rows
+	cuts := 1
+	if threads > 1 {
+		cuts = min((4*threads+blocks-1)/blocks, (panels+3)/4)
+	}
+	width := (panels + cuts - 1) / cuts * nr
+	cuts = (n + width - 1) / width
+	b.share(blocks*cuts, threads, func(next func() int) {
+		pa := b.must("gemm", 4*(rows*depth+64))
+		defer b.Free(pa)
+		for t := next(); t >= 0; t = next() {
+			i0, c0 := t/cuts*rows, t%cuts*width
+			C.call_gemm_rows(b.ops, &args, C.int64_t(i0), C.int64_t(min(i0+rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), (*C.float)(pa))
+		}
 	})
 }
 
-// block computes rows [m0, m1) and columns [n0, n1) of product i of the batch.
-func (b *Backend) block(g *kernels.GemmArgs, i, m0, m1, n0, n1 int, scratch *C.float) {
+// native reports whether a product is taken by instructions on bfloat16 pairs.
+func (b *Backend) native(g *kernels.GemmArgs) bool {
+	return b.pairs && g.A.DType == dtype.BFloat16 && g.B.DType == dtype.BFloat16
+}
+
+// depth is the number of words along K of a packed operand.
+func (b *Backend) depth(g *kernels.GemmArgs) int {
+	if b.native(g) {
+		return (g.K + 1) / 2
+	}
+	return g.K
+}
+
+// lowerGemm lays columns [j0, j0+n) of product i out for C.
+func (b *Backend) lowerGemm(g *kernels.GemmArgs, i, j0, n int) C.gemm_args {
 	at := func(a kernels.Array, start int) C.arr { return ctype(a.Slice(min(start, a.Len), a.Len)) }
-	a0, b0 := i*g.StrideA+m0*g.LDA, i*g.StrideB+n0
-	if g.TransA {
-		a0 = i*g.StrideA + m0
-	}
+	b0 := i*g.StrideB + j0
 	if g.TransB {
-		b0 = i*g.StrideB + n0*g.LDB
+		b0 = i*g.StrideB + j0*g.LDB
 	}
-	args := C.gemm_args{a: at(g.A, a0), b: at(g.B, b0), c: at(g.C, i*g.StrideC+m0*g.LDC+n0),
-		m: C.int64_t(m1 - m0), n: C.int64_t(n1 - n0), k: C.int64_t(g.K),
+	args := C.gemm_args{a: at(g.A, i*g.StrideA), b: at(g.B, b0), c: at(g.C, i*g.StrideC+j0),
+		m: C.int64_t(g.M), n: C.int64_t(n), k: C.int64_t(g.K),
 		lda: C.int64_t(g.LDA), ldb: C.int64_t(g.LDB), ldc: C.int64_t(g.LDC),
-		ta: C.int32_t(flag(g.TransA)), tb: C.int32_t(flag(g.TransB)), alpha: C.float(g.Alpha), beta: C.float(g.Beta), scratch: scratch}
-	if g.M <= fewRows && !g.TransA && g.TransB {
-		args.few = 1
+		ta: C.int32_t(flag(g.TransA)), tb: C.int32_t(flag(g.TransB)), alpha: C.float(g.Alpha), beta: C.float(g.Beta)}
+	if b.native(g) && !(g.M <= fewRows && !g.TransA && g.TransB) {
+		args.a._type, args.b._type = C.PAIRS, C.PAIRS
 	}
 	if !g.Bias.IsNil() {
-		args.bias = at(g.Bias, n0)
+		args.bias = at(g.Bias, j0)
 	}
-	C.call_gemm(b.ops, &args)
+	return args
 }
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+

@@ -45,12 +45,39 @@ func (b *Backend) tasks(n int, fn func(i int)) {
 		}
 		return
 	}
-	var next atomic.Int64
-	run(workers, func(int) {
-		for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-			fn(int(i))
+	b.share(n, workers, func(next func() int) {
+		for i := next(); i >= 0; i = next() {
+			fn(i)
 		}
 	})
+}
+
+// share runs fn on up to threads threads, each of which asks next for indices
+// below n until it returns -1.
+func (b *Backend) share(n, threads int, fn func(next func() int)) {
+	var taken atomic.Int64
+	next := func() int {
+		if i := taken.Add(1) - 1; i < int64(n) {
+			return int(i)
+		}
+		return -1
+	}
+	workers := min(threads, n)
+	if workers <= 1 {
+		fn(next)
+		return
+	}
+	run(workers, func(int) { fn(next) })
+}
+
+// ranges runs fn over [0, n) in up to threads equal ranges.
+func (b *Backend) ranges(n, threads int, fn func(lo, hi int)) {
+	workers := min(threads, n)
+	if workers <= 1 {
+		fn(0, n)
+		return
+	}
+	run(workers, func(w int) { fn(n*w/workers, n*(w+1)/workers) })
 }
 
 // run calls fn(0) … fn(workers-1) at once and waits. A panic in any is raised

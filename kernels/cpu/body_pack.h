@@ -1,0 +1,140 @@
+// Packing: blocks of an operand are copied into panels, the order in which the
+// register tile reads them. A panel holds, for each step along the depth, one
+// float32 (or one pair of bfloat16) of each of its width rows or columns.
+
+typedef int32_t vi2 __attribute__((vector_size(VW * 4), aligned(2), may_alias));
+typedef uint16_t vh __attribute__((vector_size(VW * 2), aligned(2), may_alias));
+
+// transpose turns VW rows of VW lanes: each round interleaves the two halves,
+// which turns the joint index of row and lane by one bit.
+static inline __attribute__((always_inline)) void transpose(vi r[VW]) {
+	vi lower, upper;
+	for (int i = 0; i < VW; i++) {
+		lower[i] = i / 2 + (i % 2) * VW;
+		upper[i] = VW / 2 + i / 2 + (i % 2) * VW;
+	}
+#pragma GCC unroll 4
+	for (int stage = 1; stage < VW; stage *= 2) {
+		vi t[VW];
+#pragma GCC unroll 16
+		for (int i = 0; i < VW / 2; i++) {
+			t[2 * i] = __builtin_shuffle(r[i], r[i + VW / 2], lower);
+			t[2 * i + 1] = __builtin_shuffle(r[i], r[i + VW / 2], upper);
+		}
+#pragma GCC unroll 16
+		for (int i = 0; i < VW; i++) r[i] = t[i];
+	}
+}
+
+// pack_turned packs rows whose depth is contiguous. words reads VW steps of a
+// row at a position, or fewer with zeros after them.
+#define PACK_TURNED(name, words)                                                                                     \
+	static void name(int32_t *restrict d, arr x, int64_t ld, int64_t first, int64_t count, int64_t k, int width) {   \
+		int64_t steps = x.type == PAIRS ? (k + 1) / 2 : k;                                                           \
+		for (int64_t w = 0; w < count; w += width, d += width * steps)                                               \
+			for (int g = 0; g < width; g += VW) {                                                                    \
+				int n = (int)(count - w - g < width - g ? count - w - g : width - g);                                \
+				for (int64_t p = 0; p < steps; p += VW) {                                                            \
+					vi r[VW];                                                                                        \
+					_Pragma("GCC unroll 16") for (int i = 0; i < VW; i++) r[i] = i < n ? words(x, (first + w + g + i) * ld, p, k) : (vi){0}; \
+					transpose(r);                                                                                    \
+					if (p + VW <= steps)                                                                             \
+						_Pragma("GCC unroll 16") for (int i = 0; i < VW; i++) *(vi *)(d + (p + i) * width + g) = r[i]; \
+					else                                                                                             \
+						for (int i = 0; i < steps - p; i++) *(vi *)(d + (p + i) * width + g) = r[i];                 \
+				}                                                                                                    \
+			}                                                                                                        \
+	}
+
+static inline __attribute__((always_inline)) vi words_f32(arr x, int64_t row, int64_t p, int64_t k) {
+	const int32_t *s = (const int32_t *)x.p + row + p;
+	if (p + VW <= k) return *(const vi *)s;
+	vi v = {0};
+	memcpy(&v, s, (size_t)(k - p) * 4);
+	return v;
+}
+
+static inline __attribute__((always_inline)) vi words_bf16(arr x, int64_t row, int64_t p, int64_t k) {
+	const uint16_t *s = (const uint16_t *)x.p + row + p;
+	vh h = {0};
+	if (p + VW <= k) h = *(const vh *)s;
+	else memcpy(&h, s, (size_t)(k - p) * 2);
+	return __builtin_convertvector(h, vi) << 16;
+}
+
+static inline vi words_any(arr x, int64_t row, int64_t p, int64_t k) {
+	float wide[VW] = {0};
+	vi v;
+	widen(wide, x, row + p, k - p < VW ? k - p : VW);
+	memcpy(&v, wide, sizeof v);
+	return v;
+}
+
+static inline __attribute__((always_inline)) vi words_pairs(arr x, int64_t row, int64_t p, int64_t k) {
+	const uint16_t *s = (const uint16_t *)x.p + row + 2 * p;
+	if (2 * (p + VW) <= k) return *(const vi2 *)s;
+	vi v = {0};
+	memcpy(&v, s, (size_t)(k - 2 * p) * 2);
+	return v;
+}
+
+PACK_TURNED(turn_f32, words_f32)
+PACK_TURNED(turn_bf16, words_bf16)
+PACK_TURNED(turn_any, words_any)
+PACK_TURNED(turn_pairs, words_pairs)
+
+// pack_straight packs an operand of which each step's rows lie together.
+static inline __attribute__((always_inline)) void pack_straight(float *restrict d, arr x, int64_t ld, int64_t first, int64_t count, int64_t k, int width) {
+	for (int64_t w = 0; w < count; w += width, d += width * k) {
+		int n = (int)(count - w < width ? count - w : width);
+		int64_t at = first + w;
+		if (n < width)
+			for (int64_t p = 0; p < k; p++) {
+				widen(d + p * width, x, p * ld + at, n);
+				for (int i = n; i < width; i++) d[p * width + i] = 0;
+			}
+		else if (x.type == F32)
+			for (int64_t p = 0; p < k; p++) memcpy(d + p * width, (const float *)x.p + p * ld + at, (size_t)width * 4);
+		else if (x.type == BF16)
+			for (int64_t p = 0; p < k; p++) {
+				const uint16_t *s = (const uint16_t *)x.p + p * ld + at;
+				for (int i = 0; i < width; i++) d[p * width + i] = bits_f((int32_t)((uint32_t)s[i] << 16));
+			}
+		else
+			for (int64_t p = 0; p < k; p++) widen(d + p * width, x, p * ld + at, width);
+	}
+}
+
+// straight_pairs is pack_straight for pairs: two steps' rows are interleaved.
+static inline __attribute__((always_inline)) void straight_pairs(uint32_t *restrict d, const uint16_t *x, int64_t ld, int64_t first, int64_t count, int64_t k, int width) {
+	for (int64_t w = 0; w < count; w += width)
+		for (int64_t p = 0; p < k; p += 2, d += width) {
+			int n = (int)(count - w < width ? count - w : width);
+			const uint16_t *s = x + p * ld + first + w, *t = s + ld;
+			if (p + 1 == k) {
+				for (int i = 0; i < n; i++) d[i] = s[i];
+			} else if (n == width) {
+				for (int i = 0; i < width; i++) d[i] = s[i] | (uint32_t)t[i] << 16;
+			} else {
+				for (int i = 0; i < n; i++) d[i] = s[i] | (uint32_t)t[i] << 16;
+			}
+			for (int i = n; i < width; i++) d[i] = 0;
+		}
+}
+
+// pack copies k steps of rows [first, first+count) into panels. along says that
+// the rows of one step lie together in memory. Up to VW words after the last
+// panel may be written.
+static inline __attribute__((always_inline)) void pack(void *d, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k, int width) {
+	switch (x.type * 2 + !!along) {
+	case PAIRS * 2 + 1: straight_pairs(d, x.p, ld, first, count, k, width); return;
+	case PAIRS * 2: turn_pairs(d, x, ld, first, count, k, width); return;
+	case F32 * 2: turn_f32(d, x, ld, first, count, k, width); return;
+	case BF16 * 2: turn_bf16(d, x, ld, first, count, k, width); return;
+	}
+	if (along) pack_straight(d, x, ld, first, count, k, width);
+	else turn_any(d, x, ld, first, count, k, width);
+}
+
+static __attribute__((noinline)) void pack_a(void *d, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k) { pack(d, x, ld, along, first, count, k, MR); }
+static __attribute__((noinline)) void pack_b(void *d, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k) { pack(d, x, ld, along, first, count, k, NR); }

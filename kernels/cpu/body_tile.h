@@ -1,0 +1,86 @@
+// The register tile: MR rows by NR columns of sums over the depth of two
+// panels, then the way from the sums to C.
+
+// keep stores a block's sums, or with more adds them to those of the blocks
+// before: sums of sums, which round less than one long sum.
+static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *restrict sums, int more) {
+	if (more) {
+#pragma GCC unroll 16
+		for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+			for (int j = 0; j < NRV; j++) *(vf *)(sums + i * NR + j * VW) += acc[i][j];
+		return;
+	}
+#pragma GCC unroll 16
+	for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+		for (int j = 0; j < NRV; j++) *(vf *)(sums + i * NR + j * VW) = acc[i][j];
+}
+
+// tile_sums adds up k products per element.
+static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more) {
+	vf acc[MR][NRV];
+#pragma GCC unroll 16
+	for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+		for (int j = 0; j < NRV; j++) acc[i][j] = (vf){0};
+	for (int64_t p = 0; p < k; p++) {
+		vf bv[NRV];
+#pragma GCC unroll 4
+		for (int j = 0; j < NRV; j++) bv[j] = *(const vf *)(b + p * NR + j * VW);
+#pragma GCC unroll 16
+		for (int i = 0; i < MR; i++) {
+			float s = a[p * MR + i];
+#pragma GCC unroll 4
+			for (int j = 0; j < NRV; j++) acc[i][j] += s * bv[j];
+		}
+	}
+	keep(acc, sums, more);
+}
+
+#if HAVE_BF16
+// tile_pairs is tile_sums on pairs of bfloat16: one vdpbf16ps adds two exact
+// products to each of sixteen float32 sums. It takes subnormal operands as
+// zero and flushes subnormal sums. The instruction is written out because it
+// belongs to no feature the rest of the tier may use.
+static __attribute__((noinline)) void tile_pairs(int64_t k, const uint32_t *restrict a, const uint32_t *restrict b, float *restrict sums, int more) {
+	vf acc[MR][NRV];
+#pragma GCC unroll 16
+	for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+		for (int j = 0; j < NRV; j++) acc[i][j] = (vf){0};
+	for (int64_t p = 0; p < k; p++) {
+		vi bv[NRV];
+#pragma GCC unroll 4
+		for (int j = 0; j < NRV; j++) bv[j] = *(const vi *)(b + p * NR + j * VW);
+#pragma GCC unroll 16
+		for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+			for (int j = 0; j < NRV; j++) __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc[i][j]) : "v"(bv[j]), "m"(a[p * MR + i]));
+	}
+	keep(acc, sums, more);
+}
+#endif
+
+// tile_store stores alpha*sums + beta*C + bias for rows × cols of a tile of C,
+// rounded once. bias holds NR floats.
+static __attribute__((noinline)) void tile_store(const float *restrict sums, arr c, int64_t at, int64_t ldc, int rows, int cols, float alpha, float beta, const float *bias) {
+	float old[NR], wide[NR];
+	int whole = c.type == F32 && cols == NR;
+	for (int i = 0; i < rows; i++, at += ldc, sums += NR) {
+		float *d = whole ? (float *)c.p + at : wide;
+		const float *o = d;
+		if (beta != 0 && !whole) {
+			widen(old, c, at, cols);
+			o = old;
+		}
+#pragma GCC unroll 4
+		for (int j = 0; j < NR; j += VW) {
+			vf v = alpha * *(const vf *)(sums + j);
+			if (beta != 0) v += beta * *(const vf *)(o + j);
+			if (bias) v += *(const vf *)(bias + j);
+			*(vf *)(d + j) = v;
+		}
+		if (!whole) narrow(c, at, wide, cols);
+	}
+}
