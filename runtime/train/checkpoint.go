@@ -141,6 +141,9 @@ func saveOptimizer(rep *replica, path string, write bool) error {
 // Resume continues from a checkpoint whose weights the trainer was made with:
 // optimizer, counters, loss scale, history and data position are restored.
 func (t *Trainer) Resume(dir string) error {
+	if t.session != nil {
+		return fmt.Errorf("resume: the run lives in session %s and goes on by itself", t.session.Dir())
+	}
 	text, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err != nil {
 		return fmt.Errorf("resume: %s is no checkpoint of a training run: %w", dir, err)

@@ -1,6 +1,7 @@
 package train_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	_ "dpolab/kernels/cpu"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
+	_ "dpolab/kernels/ref"
 	"dpolab/runtime/data"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/fsdp"
@@ -64,6 +66,11 @@ type variant struct {
 	cache               bool
 	block               string
 	optimizer           string
+	device              string // cpu if empty
+}
+
+func (v variant) devices() string {
+	return fmt.Sprintf("%s:%d", cmp.Or(v.device, "cpu"), max(v.ranks, 1))
 }
 
 func settings(v variant) train.Settings {
@@ -80,7 +87,7 @@ func settings(v variant) train.Settings {
 
 func newTrainer(t *testing.T, v variant, s train.Settings, it *data.Iterator, dir string) *train.Trainer {
 	t.Helper()
-	devices, err := device.ParseList(fmt.Sprintf("cpu:%d", max(v.ranks, 1)))
+	devices, err := device.ParseList(v.devices())
 	if err != nil {
 		t.Fatal(err)
 	}

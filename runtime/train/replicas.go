@@ -24,6 +24,7 @@ type Replicas struct {
 	world   *distributed.World
 	models  []models.CausalLM
 	sharded []*fsdp.Model
+	session *Session // where the weights live, if not in the ranks' memory
 	// ctx is looked at before each block. It is written between runs of the
 	// world only, which is what makes reading it on the ranks safe.
 	ctx context.Context

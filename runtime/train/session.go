@@ -247,6 +247,7 @@ func (s *Session) Place(w *distributed.World, cfg fsdp.Config) (*Replicas, error
 // shards' values go there first, else the files' values count.
 func (s *Session) house(p *Replicas, fill bool) error {
 	s.mirrors[weightsFile] = make([][]mirror, p.world.Size())
+	p.session = s
 	return p.world.Run(func(r *distributed.Rank) error {
 		sharded := p.sharded[r.Rank]
 		sharded.Recover() // what was gathered from the old place

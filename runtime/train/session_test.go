@@ -41,7 +41,7 @@ func attach(t *testing.T, dir string, v variant, s train.Settings) (*attached, e
 	if a.session, err = train.OpenSession(dir); err != nil {
 		return nil, err
 	}
-	devices, err := device.ParseList(fmt.Sprintf("cpu:%d", max(v.ranks, 1)))
+	devices, err := device.ParseList(v.devices())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +136,7 @@ func TestSessionGoesOnBitForBit(t *testing.T) {
 		"3 uneven ranks":         {ranks: 3, block: block, optimizer: "RMSprop"},
 		"2 ranks, NO_SHARD":      {ranks: 2, block: block, strategy: fsdp.NoShard, optimizer: "AdamW"},
 		"4 ranks, HYBRID":        {ranks: 4, block: block, strategy: fsdp.HybridShard, optimizer: "AdamW"},
+		"a device's own memory":  {ranks: 2, block: block, optimizer: "AdamW", device: "ref"},
 		"SGD without a state":    {ranks: 2, block: block, optimizer: "SGD"},
 		"accumulation of 2":      {ranks: 2, accumulation: 2, block: block},
 		"activations recomputed": {ranks: 2, block: block, checkpointing: true},
@@ -267,6 +268,12 @@ func TestSessionRefuses(t *testing.T) {
 	}
 	if err := a.session.Fill(a.policy, modelDir, nil); err == nil {
 		t.Error("filled twice")
+	}
+	if err := a.trainer.Resume(t.TempDir()); err == nil || !strings.Contains(err.Error(), "goes on by itself") {
+		t.Errorf("resumed from a checkpoint: %v", err)
+	}
+	if _, err := train.New(a.world, s, train.Inputs{Policy: a.policy, Source: source(t, 8, 2)}, train.Events{}); err == nil || !strings.Contains(err.Error(), "session") {
+		t.Errorf("its policy trained without it: %v", err)
 	}
 	a.detach(t)
 	other := s

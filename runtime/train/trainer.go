@@ -101,6 +101,9 @@ type DataSource interface {
 // log-probability is missing from the cache.
 func New(w *distributed.World, s Settings, in Inputs, events Events) (*Trainer, error) {
 	if in.Policy != nil {
+		if in.Policy.session != in.Session {
+			return nil, errors.New("train: a session's policy is trained with that session, and no other: its steps must be safe from each other")
+		}
 		s.Sharding.MixedPrecision = in.Policy.MixedPrecision()
 	}
 	t := &Trainer{
