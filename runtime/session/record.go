@@ -73,7 +73,7 @@ func readRecords(head []byte) []record {
 		}
 		text := slot[slotHeader:][:n]
 		var r record
-		if crc32.Checksum(text, castagnoli) != binary.LittleEndian.Uint32(slot[12:]) || json.Unmarshal(text, &r) != nil {
+		if crc32.Checksum(text, castagnoli) != binary.LittleEndian.Uint32(slot[12:]) || json.Unmarshal(text, &r) != nil || r.Area&^1 != 0 || r.Log.Bytes < 0 {
 			continue
 		}
 		out = append(out, r)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -61,10 +62,54 @@ func open(dir string) (_ *Store, err error) {
 	if s.head, err = mapFile(path, 2*slotSize); err != nil {
 		return nil, err
 	}
-	if err := s.choose(readRecords(s.head)); err != nil {
+	records := readRecords(s.head)
+	if err := s.choose(records); err != nil {
+		return nil, err
+	}
+	if err := sweep(dir, records); err != nil {
 		return nil, err
 	}
 	return s, s.openLog()
+}
+
+// sweep removes array files and logs that no record names: what a process that
+// was killed had just made, or was about to remove.
+func sweep(dir string, records []record) error {
+	keep := map[string]bool{}
+	for _, r := range records {
+		keep[fmt.Sprintf("log-%d.jsonl", r.Log.Version)] = true
+		for _, f := range r.Files {
+			for _, path := range []string{f.layoutPath(dir), f.areaPath(dir, 0), f.areaPath(dir, 1)} {
+				keep[filepath.Base(path)] = true
+			}
+		}
+	}
+	for _, pattern := range []string{"*-*-[01].bin", "*-[0-9]*.json", "log-[0-9]*.jsonl"} {
+		paths, err := filepath.Glob(filepath.Join(escape(dir), pattern))
+		if err != nil {
+			return err
+		}
+		for _, p := range paths {
+			if !keep[filepath.Base(p)] {
+				if err := os.Remove(p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// escape makes a path match itself in a pattern.
+func escape(dir string) string {
+	var b strings.Builder
+	for _, r := range dir {
+		if strings.ContainsRune(`*?[\`, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // choose maps what the newest usable record names.

@@ -252,6 +252,32 @@ func TestDropAndRestart(t *testing.T) {
 	}
 }
 
+func TestFilesThatNoRecordNamesGo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "odd [name]*")
+	s := create(t, dir)
+	step(s, 1, "")
+	if err := s.Create("moments", entries[:1]); err != nil { // and killed before Commit
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := os.Mkdir(filepath.Join(dir, "model"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s = attach(t, dir)
+	check(t, s, 1)
+	var names []string
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "head lock log-0.jsonl model weights-0-0.bin weights-0-1.bin weights-0.json" {
+		t.Errorf("files are %s", got)
+	}
+}
+
 func TestUnfinishedStepStopsTheProcess(t *testing.T) {
 	s := create(t, t.TempDir())
 	step(s, 1, "changed")
