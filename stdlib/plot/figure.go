@@ -224,10 +224,9 @@ func (f *Figure) Series() []string {
 	return names
 }
 
-// visible reports whether a value can be drawn on an axis.
-func visible(v float64, log bool) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!log || v > 0)
-}
+// visible reports whether a value can be drawn on an axis: differences of those
+// beyond 1e300 are no numbers any more.
+func visible(v float64, log bool) bool { return math.Abs(v) <= 1e300 && (!log || v > 1e-300) }
 
 // edges are the bounds of the bins that a panel's histograms share, nil if
 // there is nothing to count.

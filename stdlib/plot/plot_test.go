@@ -158,16 +158,20 @@ func TestGapsAndEmptyPanels(t *testing.T) {
 		f.PNG()
 	}
 	for name, f := range map[string]*plot.Figure{
-		"one point":  plot.New("t").Line("a", []float64{5}, []float64{7}),
-		"log point":  plot.New("t").Line("a", []float64{5}, []float64{7}).LogX().LogY(),
-		"flat":       plot.New("t").Line("a", []float64{0, 1}, []float64{0, 0}),
-		"one value":  plot.New("t").Histogram("a", []float64{3, 3, 3}, 4),
-		"nan cell":   plot.New("t").HeatMap([][]float64{{1, nan}, {2, 3}}),
-		"only nans":  plot.New("t").HeatMap([][]float64{{nan}}),
-		"large":      plot.New("t").HeatMap(make300()),
-		"log bars":   plot.New("t").Bars("a", []float64{1, 1000}).LogY(),
-		"tiny range": plot.New("t").Line("a", []float64{1, 2}, []float64{1, 1 + 1e-12}),
-		"huge":       plot.New("t").Line("a", []float64{0, 1e300}, []float64{-1e300, 1e300}),
+		"one point":       plot.New("t").Line("a", []float64{5}, []float64{7}),
+		"log point":       plot.New("t").Line("a", []float64{5}, []float64{7}).LogX().LogY(),
+		"flat":            plot.New("t").Line("a", []float64{0, 1}, []float64{0, 0}),
+		"one value":       plot.New("t").Histogram("a", []float64{3, 3, 3}, 4),
+		"nan cell":        plot.New("t").HeatMap([][]float64{{1, nan}, {2, 3}}),
+		"only nans":       plot.New("t").HeatMap([][]float64{{nan}}),
+		"large":           plot.New("t").HeatMap(make300()),
+		"log bars":        plot.New("t").Bars("a", []float64{1, 1000}).LogY(),
+		"tiny range":      plot.New("t").Line("a", []float64{1, 2}, []float64{1, 1 + 1e-12}),
+		"one bit apart":   plot.New("t").Line("a", []float64{1, 2}, []float64{1, math.Nextafter(1, 2)}),
+		"subnormal":       plot.New("t").Line("a", []float64{1, 2}, []float64{0, 5e-324}),
+		"the whole range": plot.New("t").Line("a", []float64{-1e300, 1e300}, []float64{1, 2}),
+		"all decades":     plot.New("t").Line("a", []float64{1, 2}, []float64{1e-299, 1e299}).LogY(),
+		"huge":            plot.New("t").Line("a", []float64{0, 1e300}, []float64{-1e300, 1e300}),
 	} {
 		if len(f.PNG()) == 0 || f.SVG() == "" || f.String() == "" {
 			t.Errorf("%s: not drawn", name)

@@ -166,10 +166,11 @@ type span struct{ lo, hi float64 }
 
 func (s *span) take(v float64) { s.lo, s.hi = min(s.lo, v), max(s.hi, v) }
 
-// widened is a range of some extent, for an axis that has a single value.
+// widened is a range of some extent, for an axis that has a single value, or
+// several that float64 hardly tells apart.
 func (s span) widened(log bool) span {
-	switch {
-	case s.lo < s.hi:
+	switch size := math.Max(math.Abs(s.lo), math.Abs(s.hi)); {
+	case s.hi-s.lo > math.Max(1e-12*size, 1e-290):
 		return s
 	case log:
 		return span{s.lo / 2, s.hi * 2}

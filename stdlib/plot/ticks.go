@@ -21,9 +21,12 @@ func (t ticker) Ticks(lo, hi float64) []plot.Tick {
 		return t.decades(lo, hi)
 	}
 	step := round(lo, hi, t.most)
+	first := math.Ceil(lo/step - 1e-9)
 	var out []plot.Tick
-	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
-		out = append(out, plot.Tick{Value: i * step, Label: number(i*step, step)})
+	for i := range t.most + 1 {
+		if v := (first + float64(i)) * step; v <= hi+step*1e-9 {
+			out = append(out, plot.Tick{Value: v, Label: number(v, step)})
+		}
 	}
 	return out
 }
