@@ -29,7 +29,9 @@
 // the step does before the update. A step that is cancelled is taken back, its
 // batch with it: calling [Trainer.Run] again goes on, bit for bit as if nothing
 // had happened. A run with a directory also writes a checkpoint, from which
-// [Trainer.Resume] continues elsewhere.
+// [Trainer.Resume] continues elsewhere. A [Session] needs neither: the run lives
+// in mapped files, and every process that attaches it goes on with the next step,
+// also after a kill in the middle of one.
 //
 // # Errors
 //
