@@ -119,8 +119,8 @@ func devicesCommand() *cobra.Command {
 				return err
 			}
 			defer b.Close()
-			fmt.Printf("cpu   %s; tiers: %v (DPOLAB_CPU chooses)\n", b.Describe(), cpu.Tiers())
-			fmt.Printf("      float32 and, stored in half the bytes and widened in the kernels, bfloat16 and float16\n")
+			fmt.Printf("cpu   %s (DPOLAB_BF16: auto, native or widen)\n", b.Describe())
+			fmt.Printf("      tiers %v (DPOLAB_CPU chooses); float32 and, stored in half the bytes, bfloat16 and float16\n", cpu.Tiers())
 			fmt.Printf("cuda  not in this build\n")
 			return nil
 		},

@@ -17,6 +17,15 @@ static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *r
 		for (int j = 0; j < NRV; j++) *(vf *)(sums + i * NR + j * VW) = acc[i][j];
 }
 
+// ONE_LOAD keeps a repeated element in a register. Left to itself the compiler
+// reads it from memory again for each vector of B, and the loads become the
+// limit.
+#if defined(__x86_64__)
+#define ONE_LOAD(v) __asm__("" : "+v"(v))
+#else
+#define ONE_LOAD(v) (void)0
+#endif
+
 // tile_sums adds up k products per element.
 static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more) {
 	vf acc[MR][NRV];
@@ -30,7 +39,8 @@ static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict
 		for (int j = 0; j < NRV; j++) bv[j] = *(const vf *)(b + p * NR + j * VW);
 #pragma GCC unroll 16
 		for (int i = 0; i < MR; i++) {
-			float s = a[p * MR + i];
+			vf s = (vf){0} + a[p * MR + i];
+			ONE_LOAD(s);
 #pragma GCC unroll 4
 			for (int j = 0; j < NRV; j++) acc[i][j] += s * bv[j];
 		}
@@ -54,9 +64,12 @@ static __attribute__((noinline)) void tile_pairs(int64_t k, const uint32_t *rest
 #pragma GCC unroll 4
 		for (int j = 0; j < NRV; j++) bv[j] = *(const vi *)(b + p * NR + j * VW);
 #pragma GCC unroll 16
-		for (int i = 0; i < MR; i++)
+		for (int i = 0; i < MR; i++) {
+			vi s = (vi){0} + (int32_t)a[p * MR + i];
+			ONE_LOAD(s);
 #pragma GCC unroll 4
-			for (int j = 0; j < NRV; j++) __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc[i][j]) : "v"(bv[j]), "m"(a[p * MR + i]));
+			for (int j = 0; j < NRV; j++) __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[i][j]) : "v"(bv[j]), "v"(s));
+		}
 	}
 	keep(acc, sums, more);
 }

@@ -4,7 +4,6 @@ package cpu
 import "C"
 
 import (
-
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 )
@@ -131,4 +130,3 @@ func (b *Backend) lowerGemm(g *kernels.GemmArgs, i, j0, n int) C.gemm_args {
 }
 
 func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
-

@@ -101,6 +101,7 @@ func gemmCases() []Case {
 			}}, Case{Name: fmt.Sprintf("gemm/special values/%v,%v", ta, tb), Run: func(x *Rig) { gemmSpecial(x, ta, tb) }})
 		}
 	}
+	out = append(out, Case{Name: "gemm/outliers", Run: gemmOutliers})
 	return append(out, Case{Name: "gemm/scalars", Run: func(x *Rig) {
 		for _, alpha := range []float64{0, 1, -0.25} {
 			for _, beta := range []float64{0, 1, -0.25} {
@@ -141,4 +142,41 @@ func gemmSpecial(x *Rig, ta, tb bool) {
 	a, b, c := x.Values(dtype.Float32, 1, math.Inf(1), 2, 3), x.Values(dtype.Float32, 1, 0, 0, 1), x.Empty(dtype.Float32, 4)
 	x.Gemm(&kernels.GemmArgs{TransA: ta, TransB: tb, M: 2, N: 2, K: 2, A: a, B: b, C: c, LDA: 2, LDB: 2, LDC: 2, Alpha: 1, Batch: 1})
 	x.Result("infinity times zero", c, exact)
+}
+
+// gemmOutliers multiplies 16-bit matrices as trained models hold them: a few
+// channels of activations are a hundred times the rest, weights on them may be
+// as much smaller, and magnitudes may spread over the type's whole range. A
+// way of computing that shares one scale among many elements, or rounds
+// operands again, loses the small ones. The error allowed is that of a float32
+// sum of exact products.
+func gemmOutliers(x *Rig) {
+	const m, n, k = 40, 70, 600
+	loud := func(i int) bool { return i%75 == 3 }
+	for _, dt := range []dtype.DType{dtype.BFloat16, dtype.Float16} {
+		for _, kind := range []string{"loud channels", "loud channels, quiet weights", "wide range"} {
+			a, b := x.Normal(dt, m*k), x.Normal(dt, n*k)
+			factor := func(i int, up float64) float64 {
+				switch {
+				case kind == "wide range": // magnitudes from 2^-7 to 2^7, opposite in a and b
+					return math.Exp2(up * float64(i%15-7))
+				case up > 0 && loud(i):
+					return 100
+				case kind == "loud channels, quiet weights" && loud(i):
+					return 0.01
+				}
+				return 1
+			}
+			av, bv := x.Read(a), x.Read(b)
+			x.Set(a, func(i int) float64 { return av[i] * factor(i%k, 1) })
+			x.Set(b, func(i int) float64 { return bv[i] * factor(i%k, -1) })
+			size := 4 * math.Sqrt(k) // of a sum
+			if kind == "loud channels" {
+				size *= 100
+			}
+			c := x.Empty(dtype.Float32, m*n)
+			x.Gemm(&kernels.GemmArgs{TransB: true, M: m, N: n, K: k, A: a, B: b, C: c, LDA: k, LDB: k, LDC: n, Alpha: 1, Batch: 1})
+			x.Result(fmt.Sprint(dt, " ", kind), c, sum(k, size))
+		}
+	}
 }

@@ -35,6 +35,8 @@ package kerneltest
 
 import (
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -103,6 +105,15 @@ func Run(t *testing.T, open func(threads int) kernels.Backend) {
 	t.Run("gradient", func(t *testing.T) { testGradients(t, open) })
 	t.Run("memory", func(t *testing.T) { testMemory(t, open) })
 	t.Run("misuse", func(t *testing.T) { testMisuse(t, open) })
+}
+
+// RunCases checks the cases of the named families alone: "gemm", "attention".
+func RunCases(t *testing.T, families []string, open func(threads int) kernels.Backend) {
+	for _, c := range Cases() {
+		if family, _, _ := strings.Cut(c.Name, "/"); slices.Contains(families, family) {
+			t.Run(c.Name, func(t *testing.T) { runCase(t, c, open) })
+		}
+	}
 }
 
 func runCase(t testing.TB, c Case, open func(threads int) kernels.Backend) {
