@@ -75,7 +75,8 @@ type LogProbArgs struct {
 }
 
 // LogProbGradArgs add to DHidden [T, D] and DWeight [V, D] the gradients for
-// DOut, float32 [R]. DHidden or DWeight may be nil.
+// DOut, float32 [R]. DHidden or DWeight may be nil. Where Hidden and Weight are
+// of one 16-bit type, a backend may round the gradient of the logits to it.
 type LogProbGradArgs struct {
 	LogProbArgs
 	DOut, DHidden, DWeight Array

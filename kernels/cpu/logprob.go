@@ -79,16 +79,21 @@ func (b *Backend) LogProb(a *kernels.LogProbArgs) {
 
 func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 	n := min(a.R, logProbRows)
-	hidden, scratch := b.logProbScratch("log_prob gradient", &a.LogProbArgs, n, n*min(a.V, logProbChunk), n*a.D)
+	chunk := n * min(a.V, logProbChunk)
+	hidden, scratch := b.logProbScratch("log_prob gradient", &a.LogProbArgs, n, chunk, n*a.D, chunk/2+1)
 	defer b.Free(hidden.Data)
-	logits, dhidden := scratch[0], scratch[1]
+	logits, dhidden, dlogits := scratch[0], scratch[1], scratch[0]
+	if b.pairs && a.Hidden.DType == dtype.BFloat16 && a.Weight.DType == dtype.BFloat16 {
+		// The gradient of the logits joins products of bfloat16, as its type.
+		dlogits = kernels.Array{Data: scratch[2].Data, DType: dtype.BFloat16, Len: chunk}
+	}
 	for lo := 0; lo < a.R; lo += logProbRows {
 		rows := min(logProbRows, a.R-lo)
 		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)
 		labels, lse, dout := a.Labels.Slice(lo, lo+rows), a.LSE.Slice(lo, lo+rows), a.DOut.Slice(lo, lo+rows)
 		b.eachLogits(&a.LogProbArgs, hidden, logits, rows, func(first, cols int) {
 			b.parallel(rows, 1, func(r, end int) {
-				C.call_logprob_grad_chunk(b.ops, (*C.float)(logits.Slice(r*cols, end*cols).Data), C.int64_t(end-r), C.int64_t(cols), C.int64_t(first),
+				C.call_logprob_grad_chunk(b.ops, (*C.float)(logits.Slice(r*cols, end*cols).Data), part(dlogits, r*cols, end*cols), C.int64_t(end-r), C.int64_t(cols), C.int64_t(first),
 					ints("log_prob", labels.Slice(r, end)), floats("log_prob", lse.Slice(r, end)), floats("log_prob", dout.Slice(r, end)))
 			})
 			if !a.DHidden.IsNil() {
@@ -96,11 +101,11 @@ func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 				if first == 0 {
 					beta = 0
 				}
-				b.Gemm(&kernels.GemmArgs{M: rows, N: a.D, K: cols, A: logits, B: a.Weight.Slice(first*a.D, (first+cols)*a.D), C: dhidden,
+				b.Gemm(&kernels.GemmArgs{M: rows, N: a.D, K: cols, A: dlogits, B: a.Weight.Slice(first*a.D, (first+cols)*a.D), C: dhidden,
 					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: beta, Batch: 1})
 			}
 			if !a.DWeight.IsNil() {
-				b.Gemm(&kernels.GemmArgs{TransA: true, M: cols, N: a.D, K: rows, A: logits, B: hidden, C: a.DWeight.Slice(first*a.D, (first+cols)*a.D),
+				b.Gemm(&kernels.GemmArgs{TransA: true, M: cols, N: a.D, K: rows, A: dlogits, B: hidden, C: a.DWeight.Slice(first*a.D, (first+cols)*a.D),
 					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: 1, Batch: 1})
 			}
 		})

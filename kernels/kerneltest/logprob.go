@@ -48,6 +48,12 @@ func logProb(x *Rig, s [4]int, p palette, large bool) {
 	if large {
 		gradTol.Amplify *= 100 // the largest weight
 	}
+	if narrow := p.at(0); narrow == p.at(1) && narrow != f {
+		// The gradient of the logits may have been of that type too: as much
+		// as a rounding of the largest result.
+		rounding, _ := epsilon(narrow)
+		gradTol.Amplify = math.Max(gradTol.Amplify, rounding/(2*math.Sqrt(float64(gradTol.Terms))*eps))
+	}
 	stored := func(dt dtype.DType) Tolerance {
 		tol := gradTol
 		if rounding, _ := epsilon(dt); r > 1000 {
