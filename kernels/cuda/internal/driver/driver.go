@@ -48,6 +48,7 @@ type Info struct {
 	Memory               int64
 	Multiprocessors      int
 	SharedMemoryPerBlock int // without opting in to more
+	SharedMemoryOptin    int // the most a kernel may opt in to
 	PCIBus               string
 }
 
@@ -62,6 +63,8 @@ type Device interface {
 	FreeHost(p unsafe.Pointer) error
 	// LoadModule loads PTX or a cubin.
 	LoadModule(image []byte) (Module, error)
+	// AllowShared lets a kernel use that much dynamic shared memory.
+	AllowShared(f Function, bytes int) error
 	NewStream() (Stream, error)
 	NewEvent() (Event, error)
 	// EnablePeer lets this device's kernels read the other's memory.

@@ -118,6 +118,7 @@ func (d *gpu) describe() error {
 	}{
 		{cu.ComputeCapabilityMajor, &d.info.Major}, {cu.ComputeCapabilityMinor, &d.info.Minor},
 		{cu.MultiprocessorCount, &d.info.Multiprocessors}, {cu.MaxSharedMemoryPerBlock, &d.info.SharedMemoryPerBlock},
+		{sharedMemoryOptin, &d.info.SharedMemoryOptin},
 	} {
 		if *a.to, err = d.dev.Attribute(a.attribute); err != nil {
 			return wrap("cuDeviceGetAttribute", err)
@@ -225,6 +226,14 @@ func (m *module) Function(name string) (f Function, err error) {
 		return err
 	})
 	return f, err
+}
+
+// sharedMemoryOptin is CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+// which the bindings have no name for.
+const sharedMemoryOptin cu.DeviceAttribute = 97
+
+func (d *gpu) AllowShared(f Function, bytes int) error {
+	return check("cuFuncSetAttribute", C.shim_function_shared(d.context(), C.CUfunction(f.handle), C.int(bytes)))
 }
 
 func (m *module) Unload() error {

@@ -1,0 +1,135 @@
+// Package cuda is the CUDA backend: the kernels of src/, matrix products by
+// cuBLASLt, and a caching allocator, on one GPU.
+//
+// # One rank, one stream
+//
+// A [Backend] is one rank's share of a GPU: an allocator and a stream in which
+// everything it does is queued in order. Operations return as soon as they are
+// queued; [Backend.Synchronize], [Backend.Download] and operations that return
+// a number wait. Several ranks may share one GPU.
+//
+// # What is needed
+//
+// The program is linked with no NVIDIA library. Opening the first device
+// searches for the driver and cuBLASLt and loads them; see package find for
+// where. The kernels are embedded as PTX, which the driver compiles for the
+// chip and caches; where NVRTC is found, kernels written in a cell can be
+// compiled too.
+//
+// # Errors
+//
+// Operations panic with [*kernels.Error]. What only the device can see, such as
+// an index out of range, is raised by the next operation that waits. After a
+// failure that the driver calls sticky (a kernel that read outside of memory),
+// every call fails until the process ends: the driver knows no way back.
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"dpolab/kernels"
+	"dpolab/kernels/cuda/internal/driver"
+	"dpolab/kernels/device"
+)
+
+func init() { kernels.Register(device.CUDA, open) }
+
+// Backend is one rank's GPU: an allocator and a stream.
+type Backend struct {
+	*allocator
+	dev       device.Device
+	gpu       driver.Device
+	info      driver.Info
+	stream    driver.Stream
+	functions map[string]*function
+	modules   map[string]driver.Module
+	packed    [maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
+	staging   staging
+	faults    *fault  // what kernels report, in host memory
+	fault     uintptr // its address, for the kernels
+	closed    bool
+}
+
+var _ kernels.Memory = (*Backend)(nil)
+
+// New returns an instance on GPU d.Index.
+func New(d device.Device) (*Backend, error) {
+	gpu, err := openDevice(d.Index)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{dev: d, gpu: gpu, info: gpu.Info(), functions: map[string]*function{}, modules: map[string]driver.Module{}}
+	if b.stream, err = gpu.NewStream(); err != nil {
+		return nil, fmt.Errorf("cuda: %s: %w", d, err)
+	}
+	b.allocator = newAllocator(d, gpu, b.stream)
+	if err := errors.Join(b.openFaults(), b.staging.open(gpu, b.stream)); err != nil {
+		return nil, errors.Join(fmt.Errorf("cuda: %s: %w", d, err), b.Close())
+	}
+	return b, nil
+}
+
+func (b *Backend) Device() device.Device { return b.dev }
+
+// Describe names the GPU, its compute capability and its memory.
+func (b *Backend) Describe() string {
+	return fmt.Sprintf("%s, compute capability %d.%d, %d multiprocessors, %.1f GiB",
+		b.info.Name, b.info.Major, b.info.Minor, b.info.Multiprocessors, float64(b.info.Memory)/(1<<30))
+}
+
+// Synchronize waits until everything queued so far is done, and raises what
+// went wrong on the device meanwhile.
+func (b *Backend) Synchronize() {
+	b.check("synchronize", b.stream.Synchronize())
+	b.raiseFault()
+}
+
+// Close frees everything the instance holds. Live memory goes too.
+func (b *Backend) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	errs := []error{b.stream.Synchronize()}
+	for _, m := range b.modules {
+		errs = append(errs, m.Unload())
+	}
+	errs = append(errs, b.staging.close(), b.closeFaults(), b.allocator.close(), b.stream.Destroy())
+	return errors.Join(errs...)
+}
+
+// check panics if a call failed.
+func (b *Backend) check(op string, err error) {
+	if err != nil {
+		panic(&kernels.Error{Op: op, Err: fmt.Errorf("%s: %w", b.dev, err)})
+	}
+}
+
+// scratch is Alloc for an operation's own temporary memory.
+func (b *Backend) scratch(op string, n int) unsafe.Pointer {
+	p, err := b.Alloc(n)
+	if err != nil {
+		panic(&kernels.Error{Op: op, Err: err})
+	}
+	return p
+}
+
+// pointer turns a device address into what an Array holds. It is no Go
+// pointer, and the conversion is written so that it is not mistaken for one.
+func pointer(p driver.Ptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
+
+// whole is the finished contract; while op families are being added, an
+// instance of a program that lacks one cannot be opened.
+func open(d device.Device, threads int) (kernels.Backend, error) {
+	b, err := New(d)
+	if err != nil {
+		return nil, err
+	}
+	whole, ok := any(b).(kernels.Backend)
+	if !ok {
+		return nil, errors.Join(errors.New("cuda: this build lacks kernels"), b.Close())
+	}
+	return whole, nil
+}
