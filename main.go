@@ -22,6 +22,7 @@ import (
 	"dpolab/runtime/demo"
 	_ "dpolab/runtime/models/all"
 	"dpolab/runtime/train"
+	"dpolab/stdlib/display"
 )
 
 func main() {
@@ -72,7 +73,7 @@ func trainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			console := newConsole(os.Stderr)
+			console := newConsole()
 			defer console.close()
 			run, err := exp.Start(console.events())
 			if err != nil {
@@ -100,9 +101,9 @@ func demoCommand() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			console := newConsole(os.Stderr)
+			console := newConsole()
 			defer console.close()
-			return demo.Run(cmd.Context(), dir, os.Stdout, func(title string) train.Events { return console.stage(title) })
+			return demo.Run(cmd.Context(), dir, display.Stdout(), func(title string) train.Events { return console.stage(title) })
 		},
 	}
 }

@@ -13,13 +13,14 @@ import (
 
 	"dpolab/repl"
 	"dpolab/repl/terminal"
+	"dpolab/stdlib/display"
 	"dpolab/stdlib/dpo"
 )
 
 // openSession opens a session whose cells reach this process's devices.
 func openSession() (*repl.Session, error) {
 	dpo.SetContext(context.Background())
-	return repl.NewSession(repl.Options{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Context: dpo.SetContext})
+	return repl.NewSession(repl.Options{Stdin: os.Stdin, Stdout: display.Stdout(), Stderr: display.Stderr(), Context: dpo.SetContext})
 }
 
 // prompt is what dpolab without a command does.

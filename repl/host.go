@@ -11,6 +11,7 @@ import (
 
 	"github.com/traefik/yaegi/interp"
 
+	"dpolab/stdlib/display"
 	"dpolab/stdlib/symbols"
 )
 
@@ -105,6 +106,7 @@ func (s *Session) show(id int, values ...any) {
 }
 
 func (s *Session) display(text string, values []any) {
+	display.EndCell() // what the cell was showing stands above its value
 	if s.options.Show != nil {
 		s.options.Show(text, values)
 		return

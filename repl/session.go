@@ -17,6 +17,7 @@ import (
 	"github.com/traefik/yaegi/interp"
 
 	"dpolab/repl/frontend"
+	"dpolab/stdlib/display"
 	"dpolab/stdlib/symbols"
 )
 
@@ -245,6 +246,7 @@ func (s *Session) execute(name, call string) error {
 	case <-x.abandon:
 		err = errAbandoned
 	}
+	display.EndCell()
 	s.mu.Lock()
 	s.running = nil
 	traces := s.traces

@@ -88,7 +88,7 @@
 // Every long call stops between two blocks of a model when [Context] ends,
 // undoes the step it is in, and raises [Interrupted]. Calling it again goes on,
 // to the same numbers as without the interruption. What a host calls is
-// [SetContext], [SetProgress], [SetOutput] and [SetArgs].
+// [SetContext], [SetOutput] and [SetArgs].
 //
 // Memory of devices does not wait for the garbage collector: Close frees a model
 // or a trainer, [Reset] all of them, and [Memory] shows what is in use.

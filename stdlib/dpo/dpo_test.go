@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"dpolab/stdlib/display"
 	"dpolab/stdlib/dpo"
 )
 
@@ -210,14 +211,39 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestProgressIsShown(t *testing.T) {
-	var seen []dpo.Progress
-	dpo.SetProgress(func(p dpo.Progress) { seen = append(seen, p) })
-	defer dpo.SetProgress(nil)
+// TestRunIsShown: one display for all that a cell trains, another in the next
+// cell, none when they are off.
+func TestRunIsShown(t *testing.T) {
+	display.EndCell() // of the tests before
+	updates := map[string][]string{}
+	settled := 0
+	display.SetBackend(display.Backend{
+		Update: func(id string, b map[string]string) { updates[id] = append(updates[id], b["image/svg+xml"]) },
+		Settle: func(string) { settled++ },
+	})
+	defer display.SetBackend(display.Backend{})
 	tr := dpo.NewTrainer(wrapped(t), nil, demo.Train, nil, config())
 	defer tr.Close()
-	tr.Steps(2)
-	if len(seen) != 3 || seen[1].Done != 16 || seen[1].Total != 32 || !strings.Contains(seen[1].Text, "loss") || !seen[2].End {
-		t.Errorf("progress %+v", seen)
+	tr.Step()
+	tr.Next()
+	tr.Step()
+	display.EndCell()
+	if len(updates) != 1 || settled != 1 {
+		t.Fatalf("%d displays, %d settled", len(updates), settled)
+	}
+	for _, pictures := range updates {
+		last := pictures[len(pictures)-1]
+		for _, part := range []string{"24 of 32 pairs", "reward margin", "accuracy "} {
+			if !strings.Contains(last, part) {
+				t.Errorf("the last picture lacks %q", part)
+			}
+		}
+	}
+	dpo.ShowProgress(false)
+	defer dpo.ShowProgress(true)
+	tr.Step()
+	display.EndCell()
+	if len(updates) != 1 {
+		t.Errorf("%d displays", len(updates))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"dpolab/runtime/tensor"
 	"dpolab/runtime/train"
+	"dpolab/stdlib/display"
 	"dpolab/stdlib/plot"
 )
 
@@ -53,6 +54,8 @@ func Try(fn func()) (err error) {
 		case *tensor.Error:
 			err = p
 		case *plot.Error:
+			err = p
+		case *display.Error:
 			err = p
 		default:
 			panic(p)

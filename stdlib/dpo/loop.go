@@ -95,6 +95,7 @@ func (t *Trainer) Forward(b *Batch) LogProbs {
 		refuse(op, "at least one pair", "none")
 	}
 	check(op, t.manual.begin())
+	t.look()
 	pass, err := t.runtime.Forward(Context(), t.manual.dev, b.examples)
 	check(op, err)
 	t.manual.pass = pass

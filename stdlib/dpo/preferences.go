@@ -194,10 +194,9 @@ func ComputeLogProbs(m *Model, b *Batch) PairLogProbs {
 		refuse(op, "at least one pair", "none")
 	}
 	n := b.Len()
-	defer show(Progress{Title: "log-probs", End: true})
-	values, err := replicas.LogProbs(Context(), b.examples, data.Preference, logProbsBatch, func(done int) {
-		show(Progress{Title: "log-probs", Done: done, Total: n})
-	})
+	step, end := task("log-probabilities", "pairs", n)
+	defer end()
+	values, err := replicas.LogProbs(Context(), b.examples, data.Preference, logProbsBatch, step)
 	check(op, err)
 	out := PairLogProbs{make([]float64, n), make([]float64, n)}
 	for i := range n {

@@ -11,7 +11,7 @@ import (
 
 	"dpolab/kernels/device"
 	"dpolab/runtime/distributed"
-	"dpolab/stdlib/internal/gonb"
+	"dpolab/stdlib/display"
 	"dpolab/stdlib/plot"
 )
 
@@ -23,7 +23,7 @@ var session = struct {
 	ctx      context.Context
 	hosted   bool
 	out      io.Writer
-	progress func(Progress)
+	quiet    bool // no displays of progress
 	worlds   map[string]*world
 	open     []closer
 	args     []string
@@ -31,7 +31,7 @@ var session = struct {
 	settings map[string]string
 	asked    map[string]bool
 	warned   bool
-}{out: os.Stderr, worlds: map[string]*world{}, asked: map[string]bool{}}
+}{out: display.Stderr(), worlds: map[string]*world{}, asked: map[string]bool{}}
 
 // closer is what Reset closes.
 type closer interface{ Close() }
@@ -136,14 +136,15 @@ func Finish() {
 		}
 	}
 	Reset()
-	gonb.Sync()
+	display.EndCell()
 	if p == nil {
 		return
 	}
 	err, ok := p.(error)
 	var raised *Error
 	var drawing *plot.Error
-	if !ok || !errors.As(err, &raised) && !errors.As(err, &drawing) {
+	var showing *display.Error
+	if !ok || !errors.As(err, &raised) && !errors.As(err, &drawing) && !errors.As(err, &showing) {
 		panic(p)
 	}
 	fmt.Fprintln(os.Stderr, err)

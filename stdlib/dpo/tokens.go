@@ -76,10 +76,9 @@ func tokenLogProbs(op string, m *Model, b *Batch) [][]float64 {
 	if b == nil || b.Len() == 0 {
 		refuse(op, "at least one pair", "none")
 	}
-	defer show(Progress{Title: "token log-probs", End: true})
-	values, err := replicas.TokenLogProbs(Context(), b.examples, data.Preference, logProbsBatch, func(done int) {
-		show(Progress{Title: "token log-probs", Done: done, Total: b.Len()})
-	})
+	step, end := task("log-probabilities of tokens", "pairs", b.Len())
+	defer end()
+	values, err := replicas.TokenLogProbs(Context(), b.examples, data.Preference, logProbsBatch, step)
 	check(op, err)
 	out := make([][]float64, len(values))
 	for i, response := range values {

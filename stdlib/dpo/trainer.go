@@ -8,6 +8,8 @@ import (
 	"dpolab/runtime/data"
 	"dpolab/runtime/fsdp"
 	"dpolab/runtime/train"
+	"dpolab/stdlib/display"
+	"dpolab/stdlib/live"
 )
 
 // Metrics are the numbers of a step or an evaluation, under the reference DPO
@@ -32,6 +34,7 @@ type Trainer struct {
 	callbacks []Callback
 	stop      context.CancelFunc // ends the Run or Steps in progress
 	last      Metrics
+	view      *live.View
 	manual    manual
 	detached  bool // its policy has left the devices, and the optimizer with it
 	ended     bool // the last advance found no batch
@@ -54,7 +57,7 @@ func NewTrainer(policy, reference *Model, train, eval *Preferences, cfg TrainCon
 		refuse(op, "a reference that is not trained", "the policy itself; policy.Copy() is one")
 	}
 	policy.use(op)
-	t := &Trainer{cfg: cfg, policy: policy, reference: reference}
+	t := &Trainer{cfg: cfg, policy: policy, reference: reference, view: live.New("training", "pairs")}
 	it, err := data.NewIterator([]*data.Dataset{train.set}, policy.Tokenizer().forData(op), cfg.options())
 	check(op, err)
 	t.iterator = it
@@ -100,17 +103,22 @@ func (t *Trainer) start(op string, evals []data.Example) {
 	check(op, err)
 	t.runtime = r
 	r.SetRecord(t.record)
+	for _, past := range r.History().Records {
+		t.view.Recall(past.Examples, past.Metrics)
+	}
 }
 
 // record shows a step and tells the callbacks of it.
 func (t *Trainer) record(r Record) {
 	if r.Split == "train" {
 		t.last = r.Metrics
-		text := fmt.Sprintf("loss %.4f", r.Metrics["loss/train"])
-		if v, ok := r.Metrics["rewards_train/accuracies"]; ok {
-			text += fmt.Sprintf("  accuracy %.2f  margin %.3f", v, r.Metrics["rewards_train/margins"])
-		}
-		show(Progress{Title: "training", Done: r.Examples, Total: t.iterator.Total(), Text: text})
+	}
+	switch {
+	case quiet():
+	case r.Split == "train":
+		t.view.Train(r.Examples, t.iterator.Total(), r.Metrics)
+	default:
+		t.view.Eval(r.Examples, r.Metrics)
 	}
 	for _, fn := range t.callbacks {
 		fn(r)
@@ -135,6 +143,13 @@ func (t *Trainer) ready(op string) {
 	t.policy.change()
 }
 
+// look begins to show the run, in one display for all that a cell trains.
+func (t *Trainer) look() {
+	if !quiet() && t.view.Begin(t.runtime.Examples(), t.iterator.Total()) {
+		display.AtEnd(t.view.End)
+	}
+}
+
 // advance trains on n batches at most, n < 0 meaning all, and returns how many
 // there were.
 func (t *Trainer) advance(op string, n int) int {
@@ -144,7 +159,7 @@ func (t *Trainer) advance(op string, n int) int {
 	defer stop()
 	t.stop = stop
 	defer func() { t.stop = nil }()
-	defer show(Progress{Title: "training", End: true})
+	t.look()
 	for i := 0; n < 0 || i < n; i++ {
 		m, err := t.runtime.Advance(ctx)
 		if err != nil {
@@ -305,6 +320,7 @@ func (t *Trainer) Close() {
 	if t.closed {
 		return
 	}
+	t.view.End()
 	err := t.detach()
 	t.closed = true
 	forget(t)

@@ -25,7 +25,8 @@
 //
 // # Notebooks
 //
-// [Figure.MIME] is the figure as a notebook shows it: SVG and PNG beside text.
+// A figure is an image as the last value of a cell, and wherever [Figure.Show]
+// is called: SVG, with its text beside it.
 //
 // # Errors
 //

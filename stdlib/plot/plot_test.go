@@ -2,7 +2,6 @@ package plot_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"image/png"
@@ -133,8 +132,8 @@ func TestSVGHoldsWhatIsDrawn(t *testing.T) {
 		t.Error("a figure sees later changes of its slices")
 	}
 	m := f.MIME()
-	if img, err := base64.StdEncoding.DecodeString(m["image/png"]); err != nil || !bytes.HasPrefix(img, []byte("\x89PNG")) || m["text/plain"] != f.String() || m["image/svg+xml"] != f.SVG() {
-		t.Errorf("MIME bundle is %v", err)
+	if len(m) != 2 || m["text/plain"] != f.String() || m["image/svg+xml"] != f.SVG() {
+		t.Errorf("MIME bundle is %v", m)
 	}
 }
 

@@ -48,7 +48,8 @@ func SetTheme(t Theme) {
 	current.theme = t
 }
 
-func defaultTheme() Theme {
+// DefaultTheme is what SetTheme was given last, Light before that.
+func DefaultTheme() Theme {
 	current.Lock()
 	defer current.Unlock()
 	return current.theme

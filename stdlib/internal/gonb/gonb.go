@@ -26,8 +26,8 @@ func Show(bundle map[string]string) { send("", bundle) }
 // Update displays a bundle, in the place of what the same id showed before.
 func Update(id string, bundle map[string]string) { send(id, bundle) }
 
-// NewID is an id that no other display has.
-func NewID() string { return gonbui.UniqueId() }
+// Ask shows a field to type a line into, which arrives on standard input.
+func Ask(prompt string, password bool) { gonbui.RequestInput(prompt, password) }
 
 func send(id string, bundle map[string]string) {
 	if !Enabled() {

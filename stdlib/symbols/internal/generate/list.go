@@ -19,6 +19,7 @@ var own = []string{
 	"dpolab/runtime/tensor/gradcheck",
 	"dpolab/runtime/tokenizer",
 	"dpolab/runtime/train",
+	"dpolab/stdlib/display",
 	"dpolab/stdlib/dpo",
 	"dpolab/stdlib/plot",
 }

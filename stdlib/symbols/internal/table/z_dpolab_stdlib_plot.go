@@ -11,10 +11,10 @@ var pkg_dpolab_stdlib_plot = Package{
 	Name: "plot",
 	Values: []Entry{
 		{"Dark", plot.Dark},
+		{"DefaultTheme", plot.DefaultTheme},
 		{"Grid", plot.Grid},
 		{"Light", plot.Light},
 		{"New", plot.New},
-		{"SetShow", plot.SetShow},
 		{"SetTheme", plot.SetTheme},
 	},
 	Types: []Entry{

@@ -73,6 +73,7 @@ var Packages = []*Package{
 	&pkg_dpolab_runtime_tensor_gradcheck,
 	&pkg_dpolab_runtime_tokenizer,
 	&pkg_dpolab_runtime_train,
+	&pkg_dpolab_stdlib_display,
 	&pkg_dpolab_stdlib_dpo,
 	&pkg_dpolab_stdlib_plot,
 	&pkg_encoding,
