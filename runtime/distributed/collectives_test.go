@@ -4,17 +4,27 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"dpolab/kernels"
 	_ "dpolab/kernels/cpu"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
+	"dpolab/kernels/queuetest"
 	_ "dpolab/kernels/ref"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/tensor"
 )
+
+// TestMain has GPUs whose second queue is slow, so that what does not wait for
+// it is wrong.
+func TestMain(m *testing.M) {
+	queuetest.Register(queuetest.Options{Delay: 100 * time.Microsecond})
+	os.Exit(m.Run())
+}
 
 func newWorld(t *testing.T, devices string) *distributed.World {
 	t.Helper()
@@ -125,7 +135,7 @@ func divisions(world int) map[string][]int {
 // over uneven pieces and all types, several arrays at a time, and wants the
 // very bits of a sum made by hand.
 func TestCollectivesAgainstNaiveSums(t *testing.T) {
-	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:3", "cpu:4", "ref:3"} {
+	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:3", "cpu:4", "ref:3", "cuda:0", "cuda:0,0", "cuda:0,0,0"} {
 		w := newWorld(t, devices)
 		n := w.Size()
 		for _, dt := range []dtype.DType{dtype.Float32, dtype.BFloat16, dtype.Float16, dtype.Int32} {
@@ -229,7 +239,7 @@ func TestReduceScatterConverts(t *testing.T) {
 
 // TestSumHost is in float64, in the order of the ranks.
 func TestSumHost(t *testing.T) {
-	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:4"} {
+	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:4", "cuda:3,3,3"} {
 		w := newWorld(t, devices)
 		want := []float64{0, 0}
 		for r := range w.Size() {
@@ -256,7 +266,12 @@ func TestSumHost(t *testing.T) {
 // after the other, so that fast ranks are in the next while slow ones leave
 // the last.
 func TestRoundsDoNotMix(t *testing.T) {
-	w := newWorld(t, "cpu:4")
+	for _, devices := range []string{"cpu:4", "cuda:0,0,0,0"} {
+		t.Run(devices, func(t *testing.T) { roundsDoNotMix(t, newWorld(t, devices)) })
+	}
+}
+
+func roundsDoNotMix(t *testing.T, w *distributed.World) {
 	err := w.Run(func(r *distributed.Rank) error {
 		x := place(r.Dev, []float32{1}, dtype.Float32)
 		want := float32(1)
@@ -281,7 +296,12 @@ func TestRoundsDoNotMix(t *testing.T) {
 // TestSubgroups sums over the rows, then over the columns of a 2×2 mesh, as
 // HYBRID_SHARD does, and over a group whose order is not the ranks'.
 func TestSubgroups(t *testing.T) {
-	w := newWorld(t, "cpu:4")
+	for _, devices := range []string{"cpu:4", "cuda:0,0,0,0"} {
+		t.Run(devices, func(t *testing.T) { subgroups(t, newWorld(t, devices)) })
+	}
+}
+
+func subgroups(t *testing.T, w *distributed.World) {
 	err := w.Run(func(r *distributed.Rank) error {
 		first := r.Rank - r.Rank%2
 		row, column := r.Subgroup([]int{first, first + 1}), r.Subgroup([]int{r.Rank % 2, r.Rank%2 + 2})

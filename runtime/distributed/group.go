@@ -25,6 +25,21 @@
 // rank has returned or waits elsewhere. Sums are taken in float32 in the order
 // of the ranks and rounded once, so results are the same in every run.
 //
+// Three kinds of groups stand behind the interface, chosen by where the ranks
+// are:
+//
+//   - ranks of the CPU copy each other's memory while both stand still;
+//   - ranks that share one GPU ("cuda:0,0") do the same on the device, beside
+//     the computation, ordered by events;
+//   - ranks with a GPU each, in one process or many, use NCCL. Its sums are
+//     taken in an order and a type of its own: the same in every run on the
+//     same machines, but not the very bits of the other two.
+//
+// A started collective ([ProcessGroup.StartAllGather]) is waited for by the
+// device, not by the host, where the device has a queue for it. On the CPU it
+// is complete when it has been started: the cores that would copy are those
+// that compute, so there is nothing to overlap it with.
+//
 // # Errors
 //
 // When a rank fails, ranks that wait for it are released with an [*Aborted]
@@ -51,6 +66,16 @@ type Piece struct {
 type ProcessGroup interface {
 	Rank() int
 	Size() int
+	// Label names the module that the next collectives are for, in errors.
+	Label(module string)
+	// Overlaps reports whether a started collective runs beside what the rank
+	// computes meanwhile.
+	Overlaps() bool
+	// StartAllGather and StartReduceScatter are AllGather and ReduceScatter
+	// whose result is there after Wait. Until then the pieces' memory must not
+	// be written, freed or read.
+	StartAllGather(pieces []Piece) *Work
+	StartReduceScatter(pieces []Piece) *Work
 	// AllGather fills each piece's Whole from every rank's Part, converting
 	// nothing: both have one type.
 	AllGather(pieces []Piece)
@@ -67,16 +92,44 @@ type ProcessGroup interface {
 	Barrier()
 }
 
+// Work is a collective that has been started.
+type Work struct{ wait func() }
+
+// Wait makes everything the rank computes from now on come after the
+// collective. On a device with queues it returns at once. Waiting again does
+// nothing.
+func (w *Work) Wait() {
+	if fn := w.wait; fn != nil {
+		w.wait = nil
+		fn()
+	}
+}
+
+// done is a collective that was complete when it was started.
+func done() *Work { return &Work{} }
+
+// NewWork returns a collective that fn completes, for groups that wrap others.
+func NewWork(fn func()) *Work { return &Work{wait: fn} }
+
 // Aborted is what a collective panics with when another rank failed, or when
 // the ranks' calls do not match.
 type Aborted struct {
 	Rank       int    // the rank that reports
 	Collective string // what it was waiting in
+	Module     string // what that was for, empty if nobody said
 	Err        error  // why
 }
 
 func (e *Aborted) Error() string {
-	return fmt.Sprintf("rank %d: %s aborted: %v", e.Rank, e.Collective, e.Err)
+	return fmt.Sprintf("rank %d: %s aborted: %v", e.Rank, of(e.Collective, e.Module), e.Err)
+}
+
+// of is "all-gather of GPTNeoXLayer 3".
+func of(collective, module string) string {
+	if module == "" {
+		return collective
+	}
+	return collective + " of " + module
 }
 
 func (e *Aborted) Unwrap() error { return e.Err }

@@ -9,13 +9,6 @@ import (
 	"dpolab/runtime/tensor"
 )
 
-// call is one rank's part in a collective.
-type call struct {
-	name   string
-	pieces []Piece
-	values []float64 // on the host
-}
-
 // localGroup is a ProcessGroup whose ranks are goroutines that can read each
 // other's memory: a collective is a meeting, plain copies, and another meeting
 // after which the sources may change again.
@@ -23,95 +16,41 @@ type localGroup struct {
 	meeting *meeting
 	rank    int
 	dev     *tensor.Device
+	module  string
 }
 
-func (g *localGroup) Rank() int { return g.rank }
-func (g *localGroup) Size() int { return len(g.meeting.members) }
+func (g *localGroup) Rank() int           { return g.rank }
+func (g *localGroup) Size() int           { return len(g.meeting.members) }
+func (g *localGroup) Label(module string) { g.module = module }
+func (g *localGroup) Overlaps() bool      { return false }
 
 func (g *localGroup) meet(name string) {
-	if err := g.meeting.wait(g.rank, name); err != nil {
+	if err := g.meeting.wait(g.rank, of(name, g.module)); err != nil {
 		g.leave(name, err)
 	}
 }
 
 func (g *localGroup) leave(name string, err error) {
-	panic(&Aborted{Rank: g.meeting.members[g.rank], Collective: name, Err: err})
+	panic(&Aborted{Rank: g.meeting.members[g.rank], Collective: name, Module: g.module, Err: err})
 }
 
 // enter publishes this rank's call, waits for the others and checks that all
 // ranks mean the same collective. Every collective ends with another meeting,
 // before which no rank may enter the next and change its call.
 func (g *localGroup) enter(mine call) {
-	g.dev.Backend().Synchronize()
 	g.meeting.calls[g.rank] = mine
 	g.meet(mine.name)
-	for r, theirs := range g.meeting.calls {
-		if err := compare(mine, theirs); err != nil {
-			members := g.meeting.members
-			err = fmt.Errorf("ranks %d and %d disagree: %w", members[g.rank], members[r], err)
-			g.meeting.lobby.fail(err)
-			g.leave(mine.name, err)
-		}
-	}
-}
-
-func compare(a, b call) error {
-	if a.name != b.name {
-		return fmt.Errorf("%s against %s", a.name, b.name)
-	}
-	if len(a.pieces) != len(b.pieces) {
-		return fmt.Errorf("%s of %d arrays against %d", a.name, len(a.pieces), len(b.pieces))
-	}
-	if len(a.values) != len(b.values) {
-		return fmt.Errorf("%s: %d values against %d", a.name, len(a.values), len(b.values))
-	}
-	for i, p := range a.pieces {
-		q := b.pieces[i]
-		if p.Whole.Len != q.Whole.Len || p.Whole.DType != q.Whole.DType {
-			return fmt.Errorf("%s array %d: %d × %s against %d × %s", a.name, i,
-				p.Whole.Len, p.Whole.DType, q.Whole.Len, q.Whole.DType)
-		}
-		if !slices.Equal(p.Offsets, q.Offsets) {
-			return fmt.Errorf("%s array %d: divided at %v against %v", a.name, i, p.Offsets, q.Offsets)
-		}
-	}
-	return nil
-}
-
-// requireDivided checks that each piece's offsets cut Whole into one run per
-// rank and that Part is this rank's run.
-func (g *localGroup) requireDivided(op string, pieces []Piece) {
-	for i, p := range pieces {
-		o, n := p.Offsets, g.Size()
-		if len(o) != n+1 || o[0] != 0 || o[n] != p.Whole.Len || !slices.IsSorted(o) {
-			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i),
-				Want: fmt.Sprintf("%d rising offsets from 0 to %d", n+1, p.Whole.Len), Got: fmt.Sprint(o)})
-		}
-		if run := o[g.rank+1] - o[g.rank]; p.Part.Len != run {
-			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i),
-				Want: fmt.Sprintf("a part of %d elements on rank %d", run, g.meeting.members[g.rank]), Got: fmt.Sprint(p.Part.Len)})
-		}
-	}
-}
-
-// requireSummable checks that arrays can be summed in float32.
-func requireSummable(op string, pieces []Piece) {
-	for i, p := range pieces {
-		if !p.Whole.DType.IsFloat() {
-			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i), Want: "a floating type", Got: p.Whole.DType.String()})
-		}
+	if err := g.meeting.agree(g.rank, g.meeting.calls); err != nil {
+		g.leave(mine.name, err)
 	}
 }
 
 func (g *localGroup) AllGather(pieces []Piece) {
-	g.requireDivided("all-gather", pieces)
-	for i, p := range pieces {
-		if p.Part.DType != p.Whole.DType {
-			panic(&tensor.Error{Op: fmt.Sprintf("all-gather array %d", i), Want: "a part of type " + p.Whole.DType.String(), Got: p.Part.DType.String()})
-		}
-	}
-	g.enter(call{name: "all-gather", pieces: pieces})
+	requireDivided("all-gather", pieces, g.rank, g.meeting.members)
+	requireOneType("all-gather", pieces)
 	be := g.dev.Backend()
+	be.Synchronize()
+	g.enter(call{name: "all-gather", pieces: pieces})
 	for r, c := range g.meeting.calls {
 		for i, p := range c.pieces {
 			o := pieces[i].Offsets
@@ -125,9 +64,15 @@ func (g *localGroup) AllGather(pieces []Piece) {
 	g.meet("all-gather")
 }
 
+func (g *localGroup) StartAllGather(pieces []Piece) *Work {
+	g.AllGather(pieces)
+	return done()
+}
+
 func (g *localGroup) ReduceScatter(pieces []Piece) {
-	g.requireDivided("reduce-scatter", pieces)
+	requireDivided("reduce-scatter", pieces, g.rank, g.meeting.members)
 	requireSummable("reduce-scatter", pieces)
+	g.dev.Backend().Synchronize()
 	g.enter(call{name: "reduce-scatter", pieces: pieces})
 	for i, p := range pieces {
 		lo, hi := p.Offsets[g.rank], p.Offsets[g.rank+1]
@@ -137,13 +82,15 @@ func (g *localGroup) ReduceScatter(pieces []Piece) {
 	g.meet("reduce-scatter")
 }
 
+func (g *localGroup) StartReduceScatter(pieces []Piece) *Work {
+	g.ReduceScatter(pieces)
+	return done()
+}
+
 func (g *localGroup) AllReduce(arrays []kernels.Array) {
-	n := g.Size()
-	pieces := make([]Piece, len(arrays))
-	for i, a := range arrays {
-		pieces[i] = Piece{Whole: a, Offsets: evenOffsets(a.Len, n)}
-	}
+	pieces := divided(arrays, g.Size())
 	requireSummable("all-reduce", pieces)
+	g.dev.Backend().Synchronize()
 	g.enter(call{name: "all-reduce", pieces: pieces})
 	// Each rank sums its own run in place, then everybody copies the runs.
 	for i, p := range pieces {
@@ -180,7 +127,7 @@ func (g *localGroup) sum(dst kernels.Array, i, lo, hi int) {
 		}
 		return
 	}
-	acc := g.accumulator(hi-lo, dst.DType)
+	acc := accumulator(g.dev, hi-lo, dst.DType)
 	for r, c := range g.meeting.calls {
 		src := c.pieces[i].Whole.Slice(lo, hi)
 		if r == 0 {
@@ -193,28 +140,28 @@ func (g *localGroup) sum(dst kernels.Array, i, lo, hi int) {
 	be.Free(acc.Data)
 }
 
-func (g *localGroup) accumulator(n int, dt dtype.DType) kernels.Array {
+func accumulator(dev *tensor.Device, n int, dt dtype.DType) kernels.Array {
 	wide := dtype.Float32
 	if dt == dtype.Float64 {
 		wide = dt
 	}
-	p, err := g.dev.Backend().Alloc(n * wide.Size())
+	return scratch(dev, n, wide)
+}
+
+// scratch allocates an array for the length of a collective.
+func scratch(dev *tensor.Device, n int, dt dtype.DType) kernels.Array {
+	p, err := dev.Backend().Alloc(n * dt.Size())
 	if err != nil {
 		panic(&tensor.Error{Op: "collective", Err: fmt.Errorf("%w: %v", tensor.ErrOutOfMemory, err)})
 	}
-	return kernels.Array{Data: p, DType: wide, Len: n}
+	return kernels.Array{Data: p, DType: dt, Len: n}
 }
 
 func (g *localGroup) Broadcast(arrays []kernels.Array, root int) {
-	if root < 0 || root >= g.Size() {
-		panic(&tensor.Error{Op: "broadcast", Want: fmt.Sprintf("a root from 0 to %d", g.Size()-1), Got: fmt.Sprint(root)})
-	}
+	requireRoot(root, g.Size())
 	name := fmt.Sprintf("broadcast from %d", root)
-	pieces := make([]Piece, len(arrays))
-	for i, a := range arrays {
-		pieces[i] = Piece{Whole: a}
-	}
-	g.enter(call{name: name, pieces: pieces})
+	g.dev.Backend().Synchronize()
+	g.enter(call{name: name, pieces: whole(arrays)})
 	if g.rank != root {
 		for i, p := range g.meeting.calls[root].pieces {
 			g.dev.Backend().Copy(arrays[i], p.Whole)
@@ -238,8 +185,26 @@ func (g *localGroup) SumHost(values []float64) {
 }
 
 func (g *localGroup) Barrier() {
+	g.dev.Backend().Synchronize()
 	g.enter(call{name: "barrier"})
 	g.meet("barrier")
+}
+
+// divided cuts each array into one run per rank.
+func divided(arrays []kernels.Array, size int) []Piece {
+	pieces := make([]Piece, len(arrays))
+	for i, a := range arrays {
+		pieces[i] = Piece{Whole: a, Offsets: evenOffsets(a.Len, size)}
+	}
+	return pieces
+}
+
+func whole(arrays []kernels.Array) []Piece {
+	pieces := make([]Piece, len(arrays))
+	for i, a := range arrays {
+		pieces[i] = Piece{Whole: a}
+	}
+	return pieces
 }
 
 // evenOffsets divides n elements into size runs whose lengths differ by the
@@ -251,4 +216,44 @@ func evenOffsets(n, size int) []int {
 		o[r] = min(r*chunk, n)
 	}
 	return o
+}
+
+// requireDivided checks that each piece's offsets cut Whole into one run per
+// rank and that Part is the run of the rank at place me.
+func requireDivided(op string, pieces []Piece, me int, members []int) {
+	for i, p := range pieces {
+		o, n := p.Offsets, len(members)
+		if len(o) != n+1 || o[0] != 0 || o[n] != p.Whole.Len || !slices.IsSorted(o) {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i),
+				Want: fmt.Sprintf("%d rising offsets from 0 to %d", n+1, p.Whole.Len), Got: fmt.Sprint(o)})
+		}
+		if run := o[me+1] - o[me]; p.Part.Len != run {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i),
+				Want: fmt.Sprintf("a part of %d elements on rank %d", run, members[me]), Got: fmt.Sprint(p.Part.Len)})
+		}
+	}
+}
+
+// requireOneType checks that parts have the type of the whole.
+func requireOneType(op string, pieces []Piece) {
+	for i, p := range pieces {
+		if p.Part.DType != p.Whole.DType {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i), Want: "a part of type " + p.Whole.DType.String(), Got: p.Part.DType.String()})
+		}
+	}
+}
+
+// requireSummable checks that arrays can be summed in float32.
+func requireSummable(op string, pieces []Piece) {
+	for i, p := range pieces {
+		if !p.Whole.DType.IsFloat() {
+			panic(&tensor.Error{Op: fmt.Sprintf("%s array %d", op, i), Want: "a floating type", Got: p.Whole.DType.String()})
+		}
+	}
+}
+
+func requireRoot(root, size int) {
+	if root < 0 || root >= size {
+		panic(&tensor.Error{Op: "broadcast", Want: fmt.Sprintf("a root from 0 to %d", size-1), Got: fmt.Sprint(root)})
+	}
 }

@@ -35,7 +35,9 @@ func (l *lobby) meeting(members []int) *meeting {
 	key := fmt.Sprint(members)
 	m := l.meetings[key]
 	if m == nil {
-		m = &meeting{lobby: l, members: append([]int(nil), members...), calls: make([]call, len(members))}
+		n := len(members)
+		m = &meeting{lobby: l, members: append([]int(nil), members...), calls: make([]call, n), turns: make([]int, n)}
+		m.boards = [2][]call{make([]call, n), make([]call, n)}
 		m.cond = sync.NewCond(&l.mu)
 		l.meetings[key] = m
 	}
@@ -97,6 +99,10 @@ func (l *lobby) reset() {
 	for _, m := range l.meetings {
 		m.arrived = 0
 		clear(m.calls)
+		clear(m.turns)
+		for _, b := range m.boards {
+			clear(b)
+		}
 	}
 	l.mu.Unlock()
 }
@@ -110,6 +116,23 @@ type meeting struct {
 	arrived int
 	round   uint64
 	calls   []call
+	// boards are where exchanges put the calls, in turn: who puts something on
+	// a board for the second time knows that all have been at the other one
+	// since, and have read this one.
+	boards [2][]call
+	turns  []int // of each member
+}
+
+// exchange returns what all members bring to the same exchange; it may be read
+// until this member's next.
+func (m *meeting) exchange(me int, mine call, name string) ([]call, error) {
+	board := m.boards[m.turns[me]%2]
+	m.turns[me]++
+	board[me] = mine
+	if err := m.wait(me, name); err != nil {
+		return nil, err
+	}
+	return board, nil
 }
 
 // wait returns when all members have come, or with the error of a failure.

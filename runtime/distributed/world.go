@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"dpolab/kernels"
 	"dpolab/kernels/device"
 	"dpolab/runtime/tensor"
 )
@@ -18,7 +19,16 @@ type World struct {
 	jobs  []chan func(*Rank)
 	mu    sync.Mutex // one Run at a time
 	lobby *lobby
+	link  link
 }
+
+// link is how the ranks of a world reach each other.
+type link uint8
+
+const (
+	byHost  link = iota // plain copies: the ranks read each other's memory
+	byPeers             // one GPU's queues
+)
 
 // Rank is one participant: its number, its device and the group of all ranks.
 // It is used from inside World.Run only.
@@ -39,6 +49,10 @@ func NewWorld(devices []device.Device, threads int) (*World, error) {
 		threads = max(1, runtime.GOMAXPROCS(0)/len(devices))
 	}
 	w := &World{lobby: newLobby(len(devices))}
+	var err error
+	if w.link, err = linkOf(devices); err != nil {
+		return nil, err
+	}
 	all := make([]int, len(devices))
 	for i := range all {
 		all[i] = i
@@ -63,6 +77,19 @@ func NewWorld(devices []device.Device, threads int) (*World, error) {
 		}()
 	}
 	return w, nil
+}
+
+// linkOf chooses how ranks on the given devices reach each other.
+func linkOf(devices []device.Device) (link, error) {
+	if devices[0].Type != device.CUDA || len(devices) == 1 {
+		return byHost, nil
+	}
+	for _, d := range devices[1:] {
+		if d != devices[0] {
+			return byHost, fmt.Errorf("distributed: %s and %s: ranks share one GPU or have one each", devices[0], d)
+		}
+	}
+	return byPeers, nil
 }
 
 // Size returns the number of ranks.
@@ -94,8 +121,14 @@ func (w *World) Run(fn func(r *Rank) error) error {
 		}
 	}
 	wg.Wait()
+	err := first(errs)
+	if err != nil { // what was started and not waited for still uses the ranks' memory
+		for _, r := range w.ranks {
+			r.Dev.Backend().Synchronize()
+		}
+	}
 	w.lobby.reset()
-	return first(errs)
+	return err
 }
 
 // first prefers a rank's own failure to the aborts that followed from it.
@@ -168,5 +201,9 @@ func (r *Rank) Subgroup(members []int) ProcessGroup {
 			panic(&tensor.Error{Op: "subgroup", Want: fmt.Sprintf("ranks from 0 to %d, each once", r.Size-1), Got: fmt.Sprint(members)})
 		}
 	}
-	return &localGroup{meeting: r.world.lobby.meeting(members), rank: at, dev: r.Dev}
+	local := localGroup{meeting: r.world.lobby.meeting(members), rank: at, dev: r.Dev}
+	if peers, ok := r.Dev.Backend().(kernels.Peers); ok && r.world.link == byPeers && len(members) > 1 {
+		return &peerGroup{local, peers}
+	}
+	return &local
 }
