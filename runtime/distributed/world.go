@@ -37,6 +37,7 @@ type Rank struct {
 	Dev        *tensor.Device
 	Group      ProcessGroup
 	world      *World
+	host       *tensor.Device
 }
 
 // NewWorld opens one rank on each device. threads is the number of CPU threads
@@ -184,9 +185,26 @@ func (w *World) Close() error {
 	w.jobs = nil
 	for _, r := range w.ranks {
 		errs = append(errs, r.Dev.Close())
+		if r.host != nil {
+			errs = append(errs, r.host.Close())
+		}
 	}
 	w.ranks = nil
 	return errors.Join(errs...)
+}
+
+// Host returns a device in host memory that belongs to this rank, opened when
+// first asked for: where CPU offloading keeps what does not fit on Dev.
+func (r *Rank) Host() (*tensor.Device, error) {
+	if r.host == nil {
+		threads := max(1, runtime.GOMAXPROCS(0)/len(r.world.ranks))
+		dev, err := tensor.Open(device.Device{Type: device.CPU, Index: r.Rank}, threads)
+		if err != nil {
+			return nil, err
+		}
+		r.host = dev
+	}
+	return r.host, nil
 }
 
 // Subgroup returns this rank's end of the group of the given ranks, which must

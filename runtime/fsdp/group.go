@@ -1,7 +1,6 @@
 package fsdp
 
 import (
-	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/nn"
@@ -11,15 +10,21 @@ import (
 // group is the unit of communication: the parameters of one block, gathered
 // and reduced together.
 type group struct {
-	name    string
-	mesh    *Mesh
-	dev     *tensor.Device
-	params  []nn.NamedParameter
-	mp      MixedPrecision
-	reshard bool // drop gathered parameters after forward
-	whole   bool // Value holds all rows now
-	held    bool // Unshard asked to keep it so
-	pending bool // a backward pass has begun and its gradients are not reduced yet
+	name      string
+	mesh      *Mesh
+	dev       *tensor.Device // where the rank computes
+	home      *tensor.Device // where its masters live: dev, or the host
+	params    []nn.NamedParameter
+	mp        MixedPrecision
+	root      bool
+	reshard   bool // drop gathered parameters after forward
+	whole     bool // Value holds all rows now
+	held      bool // Unshard asked to keep it so
+	pending   bool // a backward pass has begun and its gradients are not reduced yet
+	gathering *gathering
+	schedule  *schedule
+	// next and previous are the neighbours in forward, nil at the ends.
+	next, previous *group
 }
 
 // shard moves every parameter of the group from whole or meta to this rank's
@@ -36,10 +41,10 @@ func (g *group) shard(masterType dtype.DType) {
 		}
 		shape := p.Shape()
 		shape[0] = hi - lo
-		s := tensor.Empty(g.dev, dt, shape...).Keep()
+		s := tensor.Empty(g.home, dt, shape...).Keep()
 		if p.Value != nil {
 			n := p.RowLen()
-			g.dev.Backend().Copy(s.Array(), p.Value.Array().Slice(lo*n, hi*n))
+			move(s, g.dev, p.Value.Array().Slice(lo*n, hi*n))
 			p.Value.Release()
 			p.Value = nil
 		}
@@ -70,27 +75,44 @@ func elementOffsets(p *nn.Parameter, size int) []int {
 }
 
 // aliases reports whether the gathered parameter is the master itself: nothing
-// to gather, nothing to cast.
+// to gather, nothing to cast, nothing to upload.
 func (g *group) aliases(p *nn.Parameter) bool {
-	return g.mesh.Shard.Size() == 1 && g.mp.compute(p.Shard.DType()) == p.Shard.DType()
+	return g.mesh.Shard.Size() == 1 && g.mp.compute(p.Shard.DType()) == p.Shard.DType() && !g.offloaded()
 }
 
 // unshard makes Value hold every parameter in the compute type.
 func (g *group) unshard() {
+	g.schedule.turn(g)
 	if g.whole {
 		return
 	}
+	if g.gathering == nil {
+		g.start()
+	}
+	g.arrive()
+}
+
+// start begins to gather; the parameters are there after arrive.
+func (g *group) start() {
 	g.dev.NoGrad(func() { g.dev.Scope(func() *tensor.Tensor { g.gather(); return nil }) })
+}
+
+// arrive waits for what start began.
+func (g *group) arrive() {
+	p := g.gathering
+	if p.work != nil {
+		p.work.Wait()
+	}
+	p.release()
+	g.gathering = nil
 	g.whole = true
 }
 
 func (g *group) gather() {
-	be := g.dev.Backend()
+	g.gathering = &gathering{}
 	var pieces []distributed.Piece
 	for _, np := range g.params {
 		p := np.Parameter
-		master := p.Shard.DType()
-		dt := g.mp.compute(master)
 		if g.aliases(p) {
 			if p.Value == nil {
 				p.Value = p.Shard.Detach().Keep()
@@ -99,23 +121,41 @@ func (g *group) gather() {
 			continue
 		}
 		if p.Value == nil {
-			p.Value = tensor.Empty(g.dev, dt, p.Shape()...).Keep()
+			p.Value = tensor.Empty(g.dev, g.mp.compute(p.Shard.DType()), p.Shape()...).Keep()
 			g.prepare(p)
 		} else {
 			p.Value.Restore()
 		}
-		local := p.Shard.Array()
-		if dt != master { // cast the shard, then gather: half the traffic
-			cast := tensor.Empty(g.dev, dt, p.Shard.Shape()...)
-			be.Copy(cast.Array(), local)
-			local = cast.Array()
-		}
-		pieces = append(pieces, distributed.Piece{Whole: p.Value.Array(), Part: local,
+		local := g.send(p)
+		pieces = append(pieces, distributed.Piece{Whole: p.Value.Array(), Part: local.Array(),
 			Offsets: elementOffsets(p, g.mesh.Shard.Size())})
 	}
 	if len(pieces) > 0 {
-		g.mesh.Shard.AllGather(pieces)
+		g.mesh.Shard.Label(g.name)
+		g.gathering.work = g.mesh.Shard.StartAllGather(pieces)
 	}
+}
+
+// send returns this rank's rows as they are gathered: in the compute type,
+// which halves the traffic, and on the device.
+func (g *group) send(p *nn.Parameter) *tensor.Tensor {
+	rows := p.Shard
+	if dt := g.mp.compute(rows.DType()); dt != rows.DType() {
+		cast := tensor.Empty(g.home, dt, rows.Shape()...).Keep()
+		g.home.Backend().Copy(cast.Array(), rows.Array())
+		rows = cast
+	}
+	if g.offloaded() {
+		there := moved(g.dev, rows)
+		if rows != p.Shard {
+			rows.Release()
+		}
+		rows = there
+	}
+	if rows != p.Shard {
+		g.gathering.casts = append(g.gathering.casts, rows)
+	}
+	return rows
 }
 
 // prepare sets up a new Value as the leaf that backward fills.
@@ -140,6 +180,10 @@ func (g *group) drop() {
 // forget drops the gathered parameters and their tensors, so that the next
 // unshard makes new ones of whatever type is then wanted.
 func (g *group) forget() {
+	if g.gathering != nil {
+		g.gathering.release()
+		g.gathering = nil
+	}
 	for _, np := range g.params {
 		if p := np.Parameter; p.Value != nil {
 			p.Value.Release()
@@ -147,78 +191,4 @@ func (g *group) forget() {
 		}
 	}
 	g.whole, g.held = false, false
-}
-
-// reduce sums this microbatch's gradients over the ranks and adds the mean to
-// the shards' gradients.
-func (g *group) reduce() {
-	if !g.pending {
-		return
-	}
-	g.pending = false
-	g.drop()
-	g.dev.NoGrad(func() { g.dev.Scope(func() *tensor.Tensor { g.reduceGradients(); return nil }) })
-}
-
-func (g *group) reduceGradients() {
-	be := g.dev.Backend()
-	var pieces []distributed.Piece
-	var trained []*nn.Parameter
-	var parts []kernels.Array
-	for _, np := range g.params {
-		p := np.Parameter
-		if !p.Trainable() {
-			continue
-		}
-		dt := g.mp.reduce(p.Shard.DType())
-		grad := p.Value.Grad()
-		if grad == nil { // unused in this microbatch on this rank, not on others
-			grad = tensor.Zeros(g.dev, dt, p.Shape()...)
-		}
-		part := grad.Array()
-		if g.mesh.Shard.Size() > 1 {
-			part = tensor.Empty(g.dev, dt, p.Shard.Shape()...).Array()
-		}
-		pieces = append(pieces, distributed.Piece{Whole: grad.Array(), Part: part,
-			Offsets: elementOffsets(p, g.mesh.Shard.Size())})
-		trained = append(trained, p)
-		parts = append(parts, part)
-	}
-	if len(trained) == 0 {
-		return
-	}
-	if g.mesh.Shard.Size() > 1 {
-		g.mesh.Shard.ReduceScatter(pieces)
-	}
-	if g.mesh.Replicate.Size() > 1 {
-		g.mesh.Replicate.AllReduce(parts)
-	}
-	for i, p := range trained {
-		if g.mesh.world > 1 || p.Shard.Grad() != nil || parts[i].DType != masterGradType(p) {
-			g.accumulate(be, p, parts[i])
-		} else if grad := p.Value.Grad(); grad != nil {
-			p.Shard.SetGrad(grad.Detach()) // nothing to sum or convert: hand it over
-		}
-		p.Value.ZeroGrad()
-	}
-}
-
-// masterGradType is the type gradients are accumulated in: float32, or float64
-// for float64 masters.
-func masterGradType(p *nn.Parameter) dtype.DType {
-	if p.Shard.DType() == dtype.Float64 {
-		return dtype.Float64
-	}
-	return dtype.Float32
-}
-
-// accumulate adds the sum over ranks, divided by their number, to the master
-// gradient.
-func (g *group) accumulate(be kernels.Backend, p *nn.Parameter, sum kernels.Array) {
-	grad := p.Shard.Grad()
-	if grad == nil {
-		grad = tensor.Zeros(g.dev, masterGradType(p), p.Shard.Shape()...)
-		p.Shard.SetGrad(grad)
-	}
-	be.AddScaled(grad.Array(), 1/float64(g.mesh.world), sum)
 }

@@ -23,6 +23,11 @@ type Config struct {
 	// MasterDType is the type of the master copy when the model is still on
 	// meta; dtype.Invalid means float32.
 	MasterDType dtype.DType
+	// CPUOffload keeps masters, their gradients and the optimizer's state in
+	// host memory, as FSDP1's CPUOffload(offload_params=True): each group is
+	// uploaded when its turn comes and its gradients come back, and the
+	// optimizer runs on the host.
+	CPUOffload bool
 	// ActivationCheckpointing recomputes each block in backward instead of
 	// keeping its activations.
 	ActivationCheckpointing bool
@@ -34,7 +39,9 @@ type Model struct {
 	Module nn.Module
 	Mesh   *Mesh
 	dev    *tensor.Device
-	groups []*group // the blocks in order, then the root
+	home   *tensor.Device // where masters live
+	groups []*group       // the blocks in order, then the root
+	order  *schedule
 	config Config
 }
 
@@ -63,7 +70,12 @@ func FullyShard(m nn.Module, r *distributed.Rank, cfg Config) (*Model, error) {
 	if cfg.MasterDType == dtype.Invalid {
 		cfg.MasterDType = dtype.Float32
 	}
-	f := &Model{Module: m, Mesh: mesh, dev: r.Dev, config: cfg}
+	f := &Model{Module: m, Mesh: mesh, dev: r.Dev, home: r.Dev, order: &schedule{}, config: cfg}
+	if cfg.CPUOffload {
+		if f.home, err = r.Host(); err != nil {
+			return nil, fmt.Errorf("fsdp: CPUOffload: %w", err)
+		}
+	}
 	f.partition(blocks)
 	for _, g := range f.groups {
 		g.shard(cfg.MasterDType)
@@ -103,7 +115,7 @@ func (f *Model) partition(blocks []nn.Module) {
 		total[np.Parameter]++
 	}
 	for i := 0; i <= len(blocks); i++ {
-		g := &group{mesh: f.Mesh, dev: f.dev, mp: f.config.MixedPrecision, name: "root"}
+		g := &group{mesh: f.Mesh, dev: f.dev, home: f.home, mp: f.config.MixedPrecision, name: "root", root: i == len(blocks), schedule: f.order}
 		if i < len(blocks) {
 			g.name = fmt.Sprintf("%s %d", f.config.BlockName, i)
 			g.reshard = f.config.Strategy != ShardGradOp && f.config.Strategy != NoShard
@@ -117,6 +129,16 @@ func (f *Model) partition(blocks []nn.Module) {
 		}
 		f.groups[at].params = append(f.groups[at].params, np)
 	}
+	// Until a forward has shown another order, blocks follow each other as
+	// they are registered.
+	for i := range blocks {
+		before := f.groups[(i+len(blocks))%(len(blocks)+1)] // the root's comes first
+		before.next = f.groups[i]
+		if i > 0 {
+			f.groups[i].previous = before
+		}
+		f.order.final = f.groups[i]
+	}
 }
 
 // install hooks a group into its module's forward and, through the graph, into
@@ -124,7 +146,7 @@ func (f *Model) partition(blocks []nn.Module) {
 func (f *Model) install(m nn.Module, g *group) {
 	h := m.Base().Hooks()
 	h.Before = func(x *tensor.Tensor) *tensor.Tensor {
-		g.unshard()
+		f.order.enter(g)
 		return tensor.Hook(x, g.reduce)
 	}
 	h.After = func(y *tensor.Tensor) *tensor.Tensor {
@@ -133,11 +155,17 @@ func (f *Model) install(m nn.Module, g *group) {
 			g.drop()
 		}
 		return tensor.Hook(y, func() {
-			g.unshard()
+			f.order.enterBackward(g)
 			g.pending = true
 			// A block whose input needs no gradient, such as the root, has no
 			// later point in the graph to be reduced at.
-			f.dev.AtBackwardEnd(g.reduce)
+			f.order.open++
+			f.dev.AtBackwardEnd(func() {
+				g.reduce()
+				if f.order.open--; f.order.open == 0 {
+					f.order.settle()
+				}
+			})
 		})
 	}
 }
@@ -152,6 +180,7 @@ func (f *Model) SetMixedPrecision(mp MixedPrecision) error {
 	if err := mp.Validate(); err != nil {
 		return err
 	}
+	f.order.turn(nil)
 	for _, g := range f.groups {
 		if g.pending {
 			return fmt.Errorf("fsdp: SetMixedPrecision in the middle of a backward pass")
@@ -186,6 +215,8 @@ func (f *Model) Reshard() {
 // Recover returns the model to a clean state after a step that failed: no
 // gathered parameters, no half-collected gradients. It communicates nothing.
 func (f *Model) Recover() {
+	f.dev.Backend().Synchronize() // what was started may still use the memory
+	f.order.recover()
 	for _, g := range f.groups {
 		g.pending = false
 		g.forget()
@@ -198,7 +229,7 @@ func (f *Model) GradNorm() float64 {
 	var sum [1]float64
 	for _, p := range nn.Parameters(f.Module) {
 		if g := p.MasterGrad(); g != nil {
-			sum[0] += f.dev.Backend().SumSquares(g.Array())
+			sum[0] += f.home.Backend().SumSquares(g.Array())
 		}
 	}
 	f.Mesh.Shard.SumHost(sum[:])

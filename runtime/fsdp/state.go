@@ -14,6 +14,11 @@ import (
 // the result. All ranks must call it in the same order.
 func (f *Model) FullTensor(p *nn.Parameter, rows *tensor.Tensor) *tensor.Tensor {
 	full := tensor.Empty(f.dev, rows.DType(), p.Shape()...)
+	if rows.Device() != f.dev {
+		rows = moved(f.dev, rows)
+		defer rows.Release()
+	}
+	f.Mesh.Shard.Label("FullTensor")
 	f.Mesh.Shard.AllGather([]distributed.Piece{{Whole: full.Array(), Part: rows.Array(),
 		Offsets: elementOffsets(p, f.Mesh.Shard.Size())}})
 	return full

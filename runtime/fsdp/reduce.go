@@ -1,0 +1,151 @@
+package fsdp
+
+import (
+	"dpolab/kernels"
+	"dpolab/kernels/dtype"
+	"dpolab/runtime/distributed"
+	"dpolab/runtime/nn"
+	"dpolab/runtime/tensor"
+)
+
+// reduction is the summing of one microbatch's gradients over the ranks, from
+// the time it is started until the mean is added to the shards' gradients.
+type reduction struct {
+	g       *group
+	work    *distributed.Work
+	trained []*nn.Parameter
+	grads   []*tensor.Tensor // of the full parameters
+	parts   []*tensor.Tensor // this rank's rows of their sum
+}
+
+// reduce starts the reduction of this microbatch's gradients.
+func (g *group) reduce() {
+	if !g.pending {
+		return
+	}
+	g.pending = false
+	g.drop()
+	g.dev.NoGrad(func() {
+		g.dev.Scope(func() *tensor.Tensor {
+			if g.mesh.world == 1 {
+				g.handOver()
+			} else {
+				g.startReduction()
+			}
+			return nil
+		})
+	})
+}
+
+// handOver is the reduction of a world of one rank: nothing to sum, and often
+// nothing to convert.
+func (g *group) handOver() {
+	for _, np := range g.params {
+		p := np.Parameter
+		if !p.Trainable() {
+			continue
+		}
+		grad := p.Value.Grad()
+		switch {
+		case grad == nil && p.Shard.Grad() == nil:
+		case grad == nil: // adding zeros
+		case p.Shard.Grad() == nil && grad.DType() == masterGradType(p) && !g.offloaded():
+			p.Shard.SetGrad(grad.Detach())
+		default:
+			g.accumulate(p, grad)
+		}
+		p.Value.ZeroGrad()
+	}
+}
+
+func (g *group) startReduction() {
+	r := &reduction{g: g}
+	var pieces []distributed.Piece
+	for _, np := range g.params {
+		p := np.Parameter
+		if !p.Trainable() {
+			continue
+		}
+		dt := g.mp.reduce(p.Shard.DType())
+		grad := p.Value.Grad()
+		if grad == nil { // unused in this microbatch on this rank, not on others
+			grad = tensor.Zeros(g.dev, dt, p.Shape()...).Keep()
+		} else {
+			grad = grad.Detach().Keep()
+			p.Value.ZeroGrad() // the next microbatch's begins anew
+		}
+		part := grad
+		if g.mesh.Shard.Size() > 1 {
+			part = tensor.Empty(g.dev, dt, p.Shard.Shape()...).Keep()
+		}
+		pieces = append(pieces, distributed.Piece{Whole: grad.Array(), Part: part.Array(),
+			Offsets: elementOffsets(p, g.mesh.Shard.Size())})
+		r.trained = append(r.trained, p)
+		r.grads = append(r.grads, grad)
+		r.parts = append(r.parts, part)
+	}
+	if len(r.trained) == 0 {
+		return
+	}
+	g.schedule.follow(r)
+	if g.mesh.Shard.Size() > 1 {
+		g.mesh.Shard.Label(g.name)
+		r.work = g.mesh.Shard.StartReduceScatter(pieces)
+	}
+	if !g.mesh.Shard.Overlaps() {
+		g.schedule.settle()
+	}
+}
+
+// complete adds the mean over the ranks to the shards' gradients.
+func (r *reduction) complete() {
+	defer r.release()
+	g := r.g
+	if r.work != nil {
+		r.work.Wait()
+	}
+	if g.mesh.Replicate.Size() > 1 {
+		arrays := make([]kernels.Array, len(r.parts))
+		for i, p := range r.parts {
+			arrays[i] = p.Array()
+		}
+		g.mesh.Replicate.Label(g.name)
+		g.mesh.Replicate.AllReduce(arrays)
+	}
+	for i, p := range r.trained {
+		g.accumulate(p, r.parts[i])
+	}
+}
+
+func (r *reduction) release() {
+	for i := range r.grads {
+		r.grads[i].Release()
+		r.parts[i].Release()
+	}
+	r.grads, r.parts = nil, nil
+}
+
+// masterGradType is the type gradients are accumulated in: float32, or float64
+// for float64 masters.
+func masterGradType(p *nn.Parameter) dtype.DType {
+	if p.Shard.DType() == dtype.Float64 {
+		return dtype.Float64
+	}
+	return dtype.Float32
+}
+
+// accumulate adds the sum over ranks, divided by their number, to the master
+// gradient, where that lives.
+func (g *group) accumulate(p *nn.Parameter, sum *tensor.Tensor) {
+	home := p.Shard.Device()
+	grad := p.Shard.Grad()
+	if grad == nil {
+		grad = tensor.Zeros(home, masterGradType(p), p.Shard.Shape()...)
+		p.Shard.SetGrad(grad)
+	}
+	if home != g.dev {
+		sum = moved(home, sum)
+		defer sum.Release()
+	}
+	home.Backend().AddScaled(grad.Array(), 1/float64(g.mesh.world), sum.Array())
+}
