@@ -26,6 +26,7 @@ var layers = []string{
 	"kernels/cuda/internal/nvrtc",
 	"kernels/cuda/ptx",
 	"kernels/cuda",
+	"kernels/queuetest",
 	"runtime/tensor",
 	"runtime/session",
 	"runtime/tensor/gradcheck",

@@ -99,6 +99,7 @@ func TestValidate(t *testing.T) {
 		{"devices=cpu:2", "use trainer=FSDPTrainer"},
 		{"devices=tpu", "unknown device"},
 		{"model.fsdp_policy_mp=bfloat16", "needs trainer=FSDPTrainer"},
+		{"cpu_offload=true", "needs trainer=FSDPTrainer"},
 		{"datasets=[imdb]", "unknown dataset"},
 		{"datasets=[shp]", "shp.path is required"},
 		{"hh.path=/nonexistent.jsonl", "no such file"},

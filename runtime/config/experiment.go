@@ -57,10 +57,11 @@ type Experiment struct {
 	SE    WholeSource `key:"se"`
 	Pairs Source      `key:"pairs"`
 
-	Devices           string `key:"devices" help:"cpu, cpu:N for N ranks, cuda:0, cuda:0,1 or cuda:all"`
+	Devices           string `key:"devices" help:"cpu, cpu:N for N ranks, cuda:0, cuda:0,1, cuda:all, or cuda:0,0 for two ranks that share a GPU"`
 	Threads           int    `key:"threads" help:"CPU threads per rank (0: the cores divided by the ranks)"`
 	ShardingStrategy  string `key:"sharding_strategy" choices:"FULL_SHARD,SHARD_GRAD_OP,NO_SHARD,HYBRID_SHARD" help:"how FSDPTrainer spreads the model"`
 	ShardSize         int    `key:"shard_size" help:"ranks per copy of the model under HYBRID_SHARD"`
+	CPUOffload        bool   `key:"cpu_offload" help:"keep master weights, their gradients and the optimizer's state in host memory, and update them there (FSDPTrainer)"`
 	ReferenceCache    bool   `key:"reference_cache" help:"keep reference log-probs on disk and ask the reference model once per pair; false asks it at every step"`
 	ReferenceCacheDir string `key:"reference_cache_dir" help:"where they are kept (default: the user's cache directory)"`
 	Resume            string `key:"resume" help:"checkpoint directory (step-N or LATEST) to continue from"`

@@ -301,7 +301,7 @@ func (e *Experiment) settings(dir string) train.Settings {
 		EvalEvery: max(e.EvalEvery-e.EvalEvery%e.BatchSize, e.BatchSize), DoFirstEval: e.DoFirstEval, CheckpointAtEval: !e.Debug,
 		LogInterval: float64(e.MinimumLogInterval), ReferenceDType: mustDType(e.Model.ReferenceDType), RunDir: dir, MaxLength: e.MaxLength, Seed: e.Seed,
 		Sharding: fsdp.Config{BlockName: e.Model.BlockName, Strategy: strategy, ShardSize: e.ShardSize, MixedPrecision: e.MixedPrecision(),
-			ActivationCheckpointing: e.ActivationCheckpointing},
+			CPUOffload: e.CPUOffload, ActivationCheckpointing: e.ActivationCheckpointing},
 	}
 	if e.Trainer == "BasicTrainer" {
 		s.Sharding = fsdp.Config{Strategy: fsdp.NoShard, MixedPrecision: e.MixedPrecision()}

@@ -162,6 +162,8 @@ func (e *Experiment) validateTrainer() error {
 			return fmt.Errorf("config: model.fsdp_policy_mp needs trainer=FSDPTrainer; for BasicTrainer set model.policy_dtype")
 		case e.ActivationCheckpointing:
 			return fmt.Errorf("config: activation_checkpointing needs trainer=FSDPTrainer")
+		case e.CPUOffload:
+			return fmt.Errorf("config: cpu_offload needs trainer=FSDPTrainer")
 		}
 	} else if e.Model.BlockName == "" {
 		return fmt.Errorf("config: model.block_name is required with trainer=FSDPTrainer: the class to wrap, such as GPTNeoXLayer")

@@ -117,7 +117,12 @@ func (m *net) step(r *distributed.Rank, seed float64) []float32 {
 
 func newWorld(t *testing.T, ranks int) *distributed.World {
 	t.Helper()
-	list, err := device.ParseList(fmt.Sprintf("cpu:%d", ranks))
+	return newWorldOn(t, fmt.Sprintf("cpu:%d", ranks))
+}
+
+func newWorldOn(t *testing.T, devices string) *distributed.World {
+	t.Helper()
+	list, err := device.ParseList(devices)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,9 @@ func (c *Checkpoint) loadRows(dev *tensor.Device, p *nn.Parameter, info safetens
 		}
 	}
 	master.Touch()
+	if p.IsSharded() { // its masters may live on the host
+		dev = master.Device()
+	}
 	if info.DType == master.DType() {
 		dev.Backend().Upload(master.Array().Data, rows)
 		return nil

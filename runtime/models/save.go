@@ -82,14 +82,15 @@ func (c RawConfig) write(dir string, dt dtype.DType) error {
 
 // gathered returns a parameter's bytes in type dt, nil unless wanted.
 func gathered(p *nn.Parameter, dt dtype.DType, gather Gather, wanted bool) (data []byte) {
-	dev := p.Master().Device()
+	full := gather(p).Keep()
+	defer full.Release()
+	if !wanted || full.Len() == 0 {
+		return nil
+	}
+	dev := full.Device()
 	dev.NoGrad(func() {
 		dev.Scope(func() *tensor.Tensor {
-			full := gather(p)
-			if !wanted || full.Len() == 0 {
-				return nil
-			}
-			full = full.To(dt)
+			full := full.To(dt)
 			words := make([]uint64, (full.Len()*dt.Size()+7)/8)
 			data = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), full.Len()*dt.Size())
 			dev.Backend().Download(data, full.Array().Data)

@@ -68,10 +68,11 @@ func (s *Session) houseOptimizer(r *distributed.Rank, rep *replica) error {
 			if err != nil {
 				return err
 			}
-			state := home.tensor(r.Dev)
+			dev := np.Parameter.Master().Device()
+			state := home.tensor(dev)
 			if state == nil {
-				state = tensor.Empty(r.Dev, dtype.Float32, home.shape...).Keep()
-				r.Dev.Backend().Upload(state.Array().Data, home.bytes)
+				state = tensor.Empty(dev, dtype.Float32, home.shape...).Keep()
+				dev.Backend().Upload(state.Array().Data, home.bytes)
 				s.mirror(momentsFile, r, home, state)
 			}
 			rep.optimizer.Adopt(np.Name, kind, state)
@@ -100,7 +101,7 @@ func (s *Session) fail(err error) {
 func (s *Session) collect(r *distributed.Rank) {
 	for _, byRank := range s.mirrors {
 		for _, m := range byRank[r.Rank] {
-			r.Dev.Backend().Download(m.bytes, m.tensor.Array().Data)
+			m.tensor.Device().Backend().Download(m.bytes, m.tensor.Array().Data)
 		}
 	}
 }

@@ -114,16 +114,13 @@ func saveOptimizer(rep *replica, path string, write bool) error {
 	}
 	for _, s := range list {
 		var data []byte
-		dev := s.Tensor.Device()
-		dev.Scope(func() *tensor.Tensor {
-			full := rep.sharded.FullTensor(s.Parameter, s.Tensor)
-			if write && full.Len() > 0 {
-				words := make([]uint64, (full.Array().Bytes()+7)/8)
-				data = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), full.Array().Bytes())
-				dev.Backend().Download(data, full.Array().Data)
-			}
-			return nil
-		})
+		full := rep.sharded.FullTensor(s.Parameter, s.Tensor).Keep()
+		if write && full.Len() > 0 {
+			words := make([]uint64, (full.Array().Bytes()+7)/8)
+			data = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), full.Array().Bytes())
+			full.Device().Backend().Download(data, full.Array().Data)
+		}
+		full.Release()
 		if !write {
 			continue
 		}

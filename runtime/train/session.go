@@ -253,21 +253,22 @@ func (s *Session) house(p *Replicas, fill bool) error {
 		sharded.Recover() // what was gathered from the old place
 		for _, np := range nn.NamedParameters(p.models[r.Rank]) {
 			q := np.Parameter
+			dev := q.Shard.Device()
 			home, err := s.home(r, sharded, q, weightsFile, np.Name)
 			if err != nil {
 				return err
 			}
 			if fill && home.first {
-				r.Dev.Backend().Download(home.bytes, q.Shard.Array().Data)
+				dev.Backend().Download(home.bytes, q.Shard.Array().Data)
 			}
-			if t := home.tensor(r.Dev); t != nil {
+			if t := home.tensor(dev); t != nil {
 				q.ZeroGrad()
 				q.Shard.Release()
 				q.Shard = t.SetRequiresGrad(q.Trainable())
 				continue
 			}
 			if !fill {
-				r.Dev.Backend().Upload(q.Shard.Array().Data, home.bytes)
+				dev.Backend().Upload(q.Shard.Array().Data, home.bytes)
 				q.Shard.Touch()
 			}
 			s.mirror(weightsFile, r, home, q.Shard)

@@ -10,7 +10,8 @@ import (
 
 // FSDPConfig says how FSDP wraps a model.
 type FSDPConfig struct {
-	// Devices are the ranks: "cpu:2" for two on the CPU, "cuda:0,1", "cuda:all".
+	// Devices are the ranks: "cpu:2" for two on the CPU, "cuda:0,1", "cuda:all",
+	// "cuda:0,0" for two that share a GPU.
 	Devices  string
 	Strategy ShardingStrategy
 	// BlockName is the class that is wrapped on its own, such as
@@ -21,7 +22,10 @@ type FSDPConfig struct {
 	// ActivationCheckpointing computes each block again in backward rather than
 	// keep its activations.
 	ActivationCheckpointing bool
-	Threads                 int // per CPU rank; 0 divides the cores
+	// CPUOffload keeps masters, their gradients and the optimizer's state in
+	// host memory.
+	CPUOffload bool
+	Threads    int // per CPU rank; 0 divides the cores
 }
 
 // DefaultFSDPConfig is FULL_SHARD in full precision over two CPU ranks, one on
@@ -52,7 +56,7 @@ func (c FSDPConfig) runtime(m *Model) fsdp.Config {
 		block = m.config.BlockName
 	}
 	return fsdp.Config{BlockName: block, Strategy: c.Strategy, ShardSize: c.ShardSize, MixedPrecision: c.MixedPrecision,
-		ActivationCheckpointing: c.ActivationCheckpointing}
+		CPUOffload: c.CPUOffload, ActivationCheckpointing: c.ActivationCheckpointing}
 }
 
 // FSDP spreads a model over the ranks of cfg, which are goroutines of this
