@@ -11,6 +11,7 @@ var pkg_dpolab_runtime_distributed = Package{
 	Path: "dpolab/runtime/distributed",
 	Name: "distributed",
 	Values: []Entry{
+		{"NewWork", distributed.NewWork},
 		{"NewWorld", distributed.NewWorld},
 	},
 	Types: []Entry{
@@ -18,6 +19,7 @@ var pkg_dpolab_runtime_distributed = Package{
 		{"Piece", (*distributed.Piece)(nil)},
 		{"ProcessGroup", (*distributed.ProcessGroup)(nil)},
 		{"Rank", (*distributed.Rank)(nil)},
+		{"Work", (*distributed.Work)(nil)},
 		{"World", (*distributed.World)(nil)},
 	},
 	Wrappers: []Entry{
@@ -26,15 +28,19 @@ var pkg_dpolab_runtime_distributed = Package{
 }
 
 type wrap_dpolab_runtime_distributed_ProcessGroup struct {
-	IValue         any
-	WAllGather     func(a0 []distributed.Piece)
-	WAllReduce     func(a0 []kernels.Array)
-	WBarrier       func()
-	WBroadcast     func(a0 []kernels.Array, a1 int)
-	WRank          func() int
-	WReduceScatter func(a0 []distributed.Piece)
-	WSize          func() int
-	WSumHost       func(a0 []float64)
+	IValue              any
+	WAllGather          func(a0 []distributed.Piece)
+	WAllReduce          func(a0 []kernels.Array)
+	WBarrier            func()
+	WBroadcast          func(a0 []kernels.Array, a1 int)
+	WLabel              func(a0 string)
+	WOverlaps           func() bool
+	WRank               func() int
+	WReduceScatter      func(a0 []distributed.Piece)
+	WSize               func() int
+	WStartAllGather     func(a0 []distributed.Piece) *distributed.Work
+	WStartReduceScatter func(a0 []distributed.Piece) *distributed.Work
+	WSumHost            func(a0 []float64)
 }
 
 func (w wrap_dpolab_runtime_distributed_ProcessGroup) AllGather(a0 []distributed.Piece) {
@@ -53,6 +59,14 @@ func (w wrap_dpolab_runtime_distributed_ProcessGroup) Broadcast(a0 []kernels.Arr
 	w.WBroadcast(a0, a1)
 }
 
+func (w wrap_dpolab_runtime_distributed_ProcessGroup) Label(a0 string) {
+	w.WLabel(a0)
+}
+
+func (w wrap_dpolab_runtime_distributed_ProcessGroup) Overlaps() bool {
+	return w.WOverlaps()
+}
+
 func (w wrap_dpolab_runtime_distributed_ProcessGroup) Rank() int {
 	return w.WRank()
 }
@@ -63,6 +77,14 @@ func (w wrap_dpolab_runtime_distributed_ProcessGroup) ReduceScatter(a0 []distrib
 
 func (w wrap_dpolab_runtime_distributed_ProcessGroup) Size() int {
 	return w.WSize()
+}
+
+func (w wrap_dpolab_runtime_distributed_ProcessGroup) StartAllGather(a0 []distributed.Piece) *distributed.Work {
+	return w.WStartAllGather(a0)
+}
+
+func (w wrap_dpolab_runtime_distributed_ProcessGroup) StartReduceScatter(a0 []distributed.Piece) *distributed.Work {
+	return w.WStartReduceScatter(a0)
 }
 
 func (w wrap_dpolab_runtime_distributed_ProcessGroup) SumHost(a0 []float64) {
