@@ -49,6 +49,7 @@ func (g *group) shard(masterType dtype.DType) {
 			p.Value = nil
 		}
 		p.Shard, p.RowStart, p.RowEnd = s, lo, hi
+		p.ComputeOn(g.dev)
 		s.SetRequiresGrad(p.Trainable())
 	}
 }

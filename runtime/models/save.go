@@ -82,21 +82,31 @@ func (c RawConfig) write(dir string, dt dtype.DType) error {
 
 // gathered returns a parameter's bytes in type dt, nil unless wanted.
 func gathered(p *nn.Parameter, dt dtype.DType, gather Gather, wanted bool) (data []byte) {
-	full := gather(p).Keep()
-	defer full.Release()
-	if !wanted || full.Len() == 0 {
-		return nil
-	}
-	dev := full.Device()
-	dev.NoGrad(func() {
-		dev.Scope(func() *tensor.Tensor {
-			full := full.To(dt)
-			words := make([]uint64, (full.Len()*dt.Size()+7)/8)
-			data = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), full.Len()*dt.Size())
-			dev.Backend().Download(data, full.Array().Data)
+	home := p.Master().Device()
+	home.NoGrad(func() {
+		home.Scope(func() *tensor.Tensor {
+			full := gather(p)
+			dev := full.Device()
+			if dev != home { // the masters are on the host, and the scope does not see it
+				defer full.Release()
+			}
+			if !wanted || full.Len() == 0 {
+				return nil
+			}
+			dev.NoGrad(func() {
+				dev.Scope(func() *tensor.Tensor { data = bytesOf(full.To(dt)); return nil })
+			})
 			return nil
 		})
 	})
+	return data
+}
+
+// bytesOf downloads a tensor.
+func bytesOf(t *tensor.Tensor) []byte {
+	words := make([]uint64, (t.Array().Bytes()+7)/8)
+	data := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), t.Array().Bytes())
+	t.Device().Backend().Download(data, t.Array().Data)
 	return data
 }
 

@@ -46,7 +46,7 @@ func (s *Shell) Config() Config { return s.config }
 func (s *Shell) Layout() Layout { return s.names }
 
 // Device is where the parameters are.
-func (s *Shell) Device() *tensor.Device { return s.head.Master().Device() }
+func (s *Shell) Device() *tensor.Device { return s.head.Device() }
 
 // Hidden returns the states after the final norm, [T, D].
 func (s *Shell) Hidden(in Input) *tensor.Tensor {

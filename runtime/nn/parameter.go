@@ -32,6 +32,8 @@ type Parameter struct {
 	// shape is [RowEnd-RowStart, shape[1:]...].
 	Shard            *tensor.Tensor
 	RowStart, RowEnd int
+
+	computes *tensor.Device // where Value is gathered, if that is not where Shard lives
 }
 
 // NewParameter returns a parameter on meta: a shape without memory.
@@ -99,6 +101,18 @@ func (p *Parameter) Master() *tensor.Tensor {
 	}
 	return p.Value
 }
+
+// Device returns where forward computes with the parameter. Its master copy
+// may live elsewhere, on the host.
+func (p *Parameter) Device() *tensor.Device {
+	if p.computes != nil {
+		return p.computes
+	}
+	return p.Master().Device()
+}
+
+// ComputeOn says where forward computes with the parameter.
+func (p *Parameter) ComputeOn(dev *tensor.Device) { p.computes = dev }
 
 // MasterGrad returns the gradient that belongs to Master, nil if there is none.
 func (p *Parameter) MasterGrad() *tensor.Tensor { return p.Master().Grad() }

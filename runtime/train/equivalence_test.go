@@ -8,11 +8,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	_ "dpolab/kernels/cpu"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
+	"dpolab/kernels/queuetest"
 	_ "dpolab/kernels/ref"
 	"dpolab/runtime/data"
 	"dpolab/runtime/distributed"
@@ -63,6 +66,7 @@ type variant struct {
 	strategy            fsdp.ShardingStrategy
 	mp                  fsdp.MixedPrecision
 	checkpointing       bool
+	offload             bool
 	cache               bool
 	block               string
 	optimizer           string
@@ -70,6 +74,9 @@ type variant struct {
 }
 
 func (v variant) devices() string {
+	if v.device == "cuda" { // ranks that share one
+		return "cuda:0" + strings.Repeat(",0", v.ranks-1)
+	}
 	return fmt.Sprintf("%s:%d", cmp.Or(v.device, "cpu"), max(v.ranks, 1))
 }
 
@@ -81,7 +88,7 @@ func settings(v variant) train.Settings {
 	if v.optimizer != "" {
 		s.Optimizer = v.optimizer
 	}
-	s.Sharding = fsdp.Config{BlockName: v.block, Strategy: v.strategy, ShardSize: 2, MixedPrecision: v.mp, ActivationCheckpointing: v.checkpointing}
+	s.Sharding = fsdp.Config{BlockName: v.block, Strategy: v.strategy, ShardSize: 2, MixedPrecision: v.mp, ActivationCheckpointing: v.checkpointing, CPUOffload: v.offload}
 	return s
 }
 
@@ -187,6 +194,22 @@ func TestEquivalence(t *testing.T) {
 	again, againParams := trajectory(t, variant{ranks: 2, block: block, optimizer: "AdamW"})
 	twice, twiceParams := trajectory(t, variant{ranks: 2, block: block, optimizer: "AdamW"})
 	compare(t, "the same run twice", again, twice, againParams, twiceParams, 0)
+}
+
+// TestDevicesWithQueuesTakeTheSameWay, to the last bit: ranks that share one
+// GPU, gather ahead and reduce behind, with masters there or on the host.
+func TestDevicesWithQueuesTakeTheSameWay(t *testing.T) {
+	queuetest.Register(queuetest.Options{Delay: 20 * time.Microsecond})
+	for _, mp := range []fsdp.MixedPrecision{fsdp.FullPrecision(), fsdp.BFloat16Mixed()} {
+		v := variant{ranks: 2, block: "LlamaDecoderLayer", optimizer: "AdamW", mp: mp}
+		want, wantParams := trajectory(t, v)
+		for _, v.offload = range []bool{false, true} {
+			for _, v.device = range []string{"cpu", "cuda"} {
+				got, gotParams := trajectory(t, v)
+				compare(t, fmt.Sprintf("%s, offload %v, %s", v.device, v.offload, mp), want, got, wantParams, gotParams, 0)
+			}
+		}
+	}
 }
 
 // TestMixedPrecision: bfloat16 follows float32 within its rounding, float16
