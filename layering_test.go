@@ -70,6 +70,8 @@ var layers = []string{
 	"repl/frontend",
 	"repl",
 	"repl/terminal",
+	"notebooks/jupyter/internal/zmtp",
+	"notebooks/jupyter",
 	"examples",
 	"examples/beta-sweep",
 	"examples/bf16-toggle",

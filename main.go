@@ -37,7 +37,7 @@ func main() {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, args []string) error { return prompt() },
 	}
-	root.AddCommand(runCommand(), trainCommand(), demoCommand(), benchCommand(), devicesCommand(), versionCommand())
+	root.AddCommand(runCommand(), trainCommand(), kernelCommand(), demoCommand(), benchCommand(), devicesCommand(), versionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -134,18 +134,23 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, args []string) {
-			version := "development"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				if v := info.Main.Version; v != "" && v != "(devel)" {
-					version = v
-				}
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						version = s.Value
-					}
-				}
-			}
-			fmt.Printf("dpolab %s (%s %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Printf("dpolab %s (%s %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	}
+}
+
+// version is the release, or the commit that was built.
+func version() string {
+	version := "development"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v := info.Main.Version; v != "" && v != "(devel)" {
+			version = v
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				version = s.Value
+			}
+		}
+	}
+	return version
 }

@@ -19,10 +19,13 @@ type command struct {
 
 var commands []command
 
+// cellArgument is the argument of commands that run what follows them.
+const cellArgument = "CELL"
+
 func init() {
 	commands = []command{
 		{"help", "", "list the commands", (*Terminal).help},
-		{"time", "CELL", "run a cell and say how long it took", (*Terminal).time},
+		{"time", cellArgument, "run a cell and say how long it took", (*Terminal).time},
 		{"who", "", "list what the session has declared", (*Terminal).who},
 		{"mem", "", "show the memory of the devices", (*Terminal).mem},
 		{"run", "FILE", "run a saved script in this session", (*Terminal).runFile},
@@ -32,9 +35,39 @@ func init() {
 	}
 }
 
+// Commands lists the names of the commands.
+func Commands() []string {
+	var out []string
+	for _, c := range commands {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+// IsCommand tells commands and questions from cells.
+func IsCommand(text string) bool {
+	trimmed := strings.TrimSpace(text)
+	return strings.HasPrefix(trimmed, "%") || strings.HasPrefix(trimmed, "?") ||
+		strings.HasSuffix(trimmed, "?") && !strings.Contains(trimmed, "\n")
+}
+
+// CellOf returns where the cell begins that a command takes, as %time does.
+func CellOf(text string) (offset int, ok bool) {
+	start := len(text) - len(strings.TrimLeft(text, " \t\n"))
+	for _, c := range commands {
+		rest, ok := strings.CutPrefix(text[start:], "%"+c.name)
+		if ok && c.args == cellArgument && rest != "" && strings.ContainsAny(rest[:1], " \t\n") {
+			return start + 1 + len(c.name) + 1, true
+		}
+	}
+	return 0, false
+}
+
 func (t *Terminal) command(line string) error {
-	name, args, _ := strings.Cut(strings.TrimPrefix(line, "%"), " ")
-	args = strings.TrimSpace(args)
+	name, args := strings.TrimPrefix(line, "%"), ""
+	if i := strings.IndexAny(name, " \t\n"); i >= 0 {
+		name, args = name[:i], strings.TrimSpace(name[i+1:])
+	}
 	for _, c := range commands {
 		if c.name != name {
 			continue

@@ -28,6 +28,8 @@ type Options struct {
 	Memory func() string
 	// Reset frees what compiled packages hold, for %reset.
 	Reset func()
+	// Page shows the answer to ?NAME; nil prints it to Stdout.
+	Page func(text string)
 }
 
 // A Terminal reads and runs cells until its input ends.
@@ -48,9 +50,12 @@ const (
 // ErrFailed says that a cell of a non-interactive session failed.
 var ErrFailed = errors.New("a cell failed")
 
+// New returns a terminal whose entries come from elsewhere, through Do.
+func New(o Options) *Terminal { return &Terminal{Options: o} }
+
 // Run reads cells until the end of input or %quit.
 func Run(o Options) error {
-	t := &Terminal{Options: o}
+	t := New(o)
 	if !o.Interactive {
 		return t.piped()
 	}
@@ -79,13 +84,7 @@ func (t *Terminal) piped() error {
 	return nil
 }
 
-func incomplete(text string) bool {
-	trimmed := strings.TrimSpace(text)
-	if strings.HasPrefix(trimmed, "%") || strings.HasPrefix(trimmed, "?") {
-		return false
-	}
-	return frontend.Incomplete(text)
-}
+func incomplete(text string) bool { return !IsCommand(text) && frontend.Incomplete(text) }
 
 func (t *Terminal) interactive() error {
 	history := historyFile()
@@ -162,23 +161,34 @@ func (t *Terminal) watched(text string) {
 	close(done)
 }
 
-// submit runs one entry: a command, a question or a cell.
+// submit runs one entry and reports what went wrong.
 func (t *Terminal) submit(text string) {
-	trimmed := strings.TrimSpace(text)
-	var err error
-	switch {
-	case trimmed == "":
-		return
-	case strings.HasPrefix(trimmed, "%"):
-		err = t.command(trimmed)
-	case strings.HasPrefix(trimmed, "?"):
-		err = t.describe(strings.TrimSpace(strings.TrimLeft(trimmed, "?")))
-	case strings.HasSuffix(trimmed, "?") && !strings.Contains(trimmed, "\n"):
-		err = t.describe(strings.TrimSpace(strings.TrimRight(trimmed, "?")))
-	default:
-		err = t.cell(text)
+	if strings.TrimSpace(text) != "" {
+		t.report(t.entry(text))
 	}
-	t.report(err)
+}
+
+// Do runs one entry, a command, a question or a cell, which the name of a cell
+// counts as the nth.
+func (t *Terminal) Do(n int, text string) error {
+	t.cells = n - 1
+	return t.entry(text)
+}
+
+// Ended reports whether an entry has asked for the end of the session.
+func (t *Terminal) Ended() bool { return t.quit }
+
+func (t *Terminal) entry(text string) error {
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case strings.HasPrefix(trimmed, "%"):
+		return t.command(trimmed)
+	case strings.HasPrefix(trimmed, "?"):
+		return t.describe(strings.TrimSpace(strings.TrimLeft(trimmed, "?")))
+	case IsCommand(text):
+		return t.describe(strings.TrimSpace(strings.TrimRight(trimmed, "?")))
+	}
+	return t.cell(text)
 }
 
 func (t *Terminal) cell(text string) error {
@@ -218,6 +228,10 @@ func (t *Terminal) describe(expr string) error {
 	text, ok := t.Session.Inspect(expr, len(expr))
 	if !ok {
 		return fmt.Errorf("nothing is known of %q", expr)
+	}
+	if t.Page != nil {
+		t.Page(text)
+		return nil
 	}
 	fmt.Fprintln(t.Stdout, text)
 	return nil
