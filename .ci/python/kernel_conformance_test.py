@@ -34,7 +34,7 @@ class Protocol(jupyter_kernel_test.KernelTests):
     ]
     code_display_data = [
         {"code": 'import "dpolab/stdlib/display"\ndisplay.HTML("<b>bold</b>")', "mime": "text/html"},
-        {"code": 'import "dpolab/stdlib/plot"\nplot.NewFigure("a figure").Line("y", []float64{1, 2, 3}, []float64{1, 4, 9}).Show()', "mime": "image/svg+xml"},
+        {"code": 'import "dpolab/stdlib/plot"\nplot.New("a figure").Line("y", []float64{1, 2, 3}, []float64{1, 4, 9}).Show()', "mime": "image/svg+xml"},
     ]
     code_history_pattern = "6 ?*"
     supported_history_operations = ("tail", "range", "search")

@@ -3,7 +3,7 @@ package jupyter
 import (
 	"sync"
 
-	"dpolab/stdlib/plot"
+	"dpolab/stdlib/display"
 )
 
 // displays knows which cell shows each display that can change.
@@ -14,9 +14,11 @@ type displays struct {
 
 // connectDisplay makes what cells and compiled packages show appear below the
 // cell.
-func (k *Kernel) connectDisplay() { plot.SetShow(k.display) }
+func (k *Kernel) connectDisplay() {
+	display.SetBackend(display.Backend{Show: k.display, Update: k.update, Settle: k.settleDisplay, Clear: k.clear, Input: k.ask})
+}
 
-func (k *Kernel) disconnectDisplay() { plot.SetShow(nil) }
+func (k *Kernel) disconnectDisplay() { display.SetBackend(display.Backend{}) }
 
 // displayContent is that of display_data and update_display_data.
 type displayContent struct {
