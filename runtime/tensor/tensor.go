@@ -2,7 +2,6 @@ package tensor
 
 import (
 	"fmt"
-	"strings"
 	"unsafe"
 
 	"dpolab/kernels"
@@ -225,25 +224,4 @@ func (t *Tensor) download(dt dtype.DType, dst []byte) {
 	defer s.release()
 	t.dev.backend.Copy(s.array(0, s.len), t.Array())
 	t.dev.backend.Download(dst, s.ptr)
-}
-
-// String shows shape, type, device and up to eight elements.
-func (t *Tensor) String() string {
-	if t.dead || t.storage.ptr == nil || t.storage.memory != nil && t.storage.memory.gone {
-		return fmt.Sprintf("tensor(%v %s %s, no memory)", t.shape, t.DType(), t.dev)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "tensor(%v %s %s", t.shape, t.DType(), t.dev)
-	const shown = 8
-	t.storage.retain()
-	first := bare(t.dev, t.storage, t.offset, []int{min(shown, t.Len())})
-	defer first.Release()
-	for _, v := range first.Float64s() {
-		fmt.Fprintf(&b, " %.5g", v)
-	}
-	if t.Len() > shown {
-		b.WriteString(" …")
-	}
-	b.WriteString(")")
-	return b.String()
 }

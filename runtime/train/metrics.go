@@ -3,8 +3,10 @@ package train
 import (
 	"encoding/json"
 	"fmt"
+	"html"
+	"maps"
 	"math"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,16 +18,24 @@ type Metrics map[string]float64
 
 // String shows the metrics as the reference prints them: sorted, five digits.
 func (m Metrics) String() string {
-	names := make([]string, 0, len(m))
-	for k := range m {
-		names = append(names, k)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(m))
 	parts := make([]string, len(names))
 	for i, k := range names {
 		parts[i] = fmt.Sprintf("'%s': '%.5g'", k, m[k])
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// MIME shows the metrics as a notebook does: a sorted table.
+func (m Metrics) MIME() map[string]string {
+	names := slices.Sorted(maps.Keys(m))
+	var b strings.Builder
+	b.WriteString("<table>\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, `<tr><td align="left" style="text-align:left">%s</td><td align="right" style="text-align:right">%.5g</td></tr>`+"\n", html.EscapeString(name), m[name])
+	}
+	b.WriteString("</table>")
+	return map[string]string{"text/html": b.String(), "text/plain": m.String()}
 }
 
 // MarshalJSON writes numbers that JSON has no name for as strings.

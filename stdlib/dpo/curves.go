@@ -1,7 +1,6 @@
 package dpo
 
 import (
-	"math"
 	"strings"
 
 	"dpolab/stdlib/plot"
@@ -43,33 +42,16 @@ func ComparePrecisions(names []string, runs []*History) *Figure {
 		refuse(op, "two runs at least", "%d", len(runs))
 	}
 	panels := curves(op, []string{"loss/train", "rewards_train/margins"}, names, runs)
-	away := plot.New("|loss − loss of " + names[0] + "|").XLabel("pairs").LogY()
-	first := map[float64]float64{}
-	xs, ys := runs[0].inner().Series("loss/train")
-	for i, x := range xs {
-		first[x] = ys[i]
-	}
+	off := plot.New("|loss − loss of " + names[0] + "|").XLabel("pairs").LogY()
 	for i, h := range runs[1:] {
-		var at, by []float64
-		xs, ys := h.inner().Series("loss/train")
-		for j, x := range xs {
-			if y, ok := first[x]; ok {
-				at, by = append(at, x), append(by, math.Abs(ys[j]-y))
-			}
-		}
-		away.Line(names[i+1], at, by)
+		at, by := away(runs[0], h)
+		off.Line(names[i+1], at, by)
 	}
 	speed := plot.New("pairs per second").Categories([]string{""})
 	for i, h := range runs {
-		seconds, pairs := 0.0, 0.0
-		for _, r := range h.records {
-			if s := r.Metrics["step_seconds"]; r.Split == "train" && s > 0 {
-				seconds, pairs = seconds+s, pairs+s*r.Metrics["examples_per_second"]
-			}
-		}
-		speed.Bars(names[i], []float64{pairs / seconds})
+		speed.Bars(names[i], []float64{h.speed()})
 	}
-	return plot.Grid(2, append(panels, away, speed)...)
+	return plot.Grid(2, append(panels, off, speed)...)
 }
 
 // curves makes the panels.

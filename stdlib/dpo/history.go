@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"dpolab/runtime/train"
+	"dpolab/stdlib/display"
+	"dpolab/stdlib/plot"
 )
 
 // History is every record of a trainer so far.
@@ -64,21 +66,40 @@ func (h *History) Names() []string {
 	return out
 }
 
+// Table shows how every metric that changes went, with a small curve of each.
+func (h *History) Table() *display.Table {
+	t := display.NewTable("metric", "values", "first", "last", "least", "greatest", "course")
+	for _, name := range h.Names() {
+		_, ys := h.inner().Series(name)
+		lo, hi := ys[0], ys[0]
+		for _, y := range ys {
+			lo, hi = min(lo, y), max(hi, y)
+		}
+		if lo == hi && len(ys) > 1 || strings.HasPrefix(name, "counters/") {
+			continue
+		}
+		number := func(y float64) string { return fmt.Sprintf("%.4g", y) }
+		t.Row(name, fmt.Sprint(len(ys)), number(ys[0]), number(ys[len(ys)-1]), number(lo), number(hi), plot.Sparkline(ys, 24))
+	}
+	return t
+}
+
 // String shows how the main metrics went, first to last.
 func (h *History) String() string {
-	steps, evals := 0, 0
-	for _, r := range h.records {
-		if r.Split == "train" {
-			steps++
-		} else {
-			evals++
-		}
-	}
-	s := fmt.Sprintf("%d steps, %d evaluations", steps, evals)
+	s := fmt.Sprintf("%d steps, %d evaluations", h.steps(), len(h.records)-h.steps())
 	for _, name := range []string{"loss/train", "rewards_train/accuracies", "rewards_train/margins", "loss/eval", "rewards_eval/accuracies"} {
 		if _, ys := h.inner().Series(name); len(ys) > 0 {
-			s += fmt.Sprintf("\n%-26s %9.4f → %9.4f", name, ys[0], ys[len(ys)-1])
+			s += strings.TrimRight(fmt.Sprintf("\n%-26s %9.4f → %9.4f  %s", name, ys[0], ys[len(ys)-1], plot.Sparkline(ys, 24)), " ")
 		}
 	}
 	return s
+}
+
+// MIME shows the table as a notebook does.
+func (h *History) MIME() map[string]string {
+	page := fmt.Sprintf("<div><b>%d steps, %d evaluations</b></div>", h.steps(), len(h.records)-h.steps())
+	if len(h.records) > 0 {
+		page += h.Table().HTML()
+	}
+	return map[string]string{"text/html": page, "text/plain": h.String()}
 }

@@ -81,7 +81,7 @@ func (t *Trainer) NextBatch() *Batch {
 	if examples == nil {
 		return nil
 	}
-	return &Batch{examples}
+	return &Batch{examples, t.policy.Tokenizer()}
 }
 
 // Forward runs the policy over b on all ranks, recording what Backward needs,
@@ -155,5 +155,5 @@ func (t *Trainer) ComputeLogProbs(b *Batch) PairLogProbs { return ComputeLogProb
 
 // EvalBatch is the evaluation pairs as one batch.
 func (t *Trainer) EvalBatch() *Batch {
-	return &Batch{append([]data.Example(nil), t.runtime.EvalExamples()...)}
+	return &Batch{append([]data.Example(nil), t.runtime.EvalExamples()...), t.policy.Tokenizer()}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"dpolab/stdlib/display"
 )
 
 // RankMemory are the figures of one rank's allocator, in bytes.
@@ -37,6 +39,30 @@ func Memory() MemoryReport {
 		}
 	}
 	return out
+}
+
+// Table sets the ranks side by side, with a bar for what is in use of the
+// highest peak.
+func (r MemoryReport) Table() *display.Table {
+	most := int64(1)
+	for _, m := range r {
+		most = max(most, m.Peak)
+	}
+	t := display.NewTable("rank", "in use", "peak", "reserved", "in use of the highest peak")
+	mb := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+	for _, m := range r {
+		full := int(20*m.Live/most + 1)
+		t.Row(m.Device, mb(m.Live), mb(m.Peak), mb(m.Reserved), strings.Repeat("█", min(full, 20))+strings.Repeat("░", max(20-full, 0)))
+	}
+	return t
+}
+
+// MIME shows the report as a notebook does.
+func (r MemoryReport) MIME() map[string]string {
+	if len(r) == 0 {
+		return display.OfText(r.String())
+	}
+	return map[string]string{"text/html": r.Table().HTML(), "text/plain": r.String()}
 }
 
 // Live is what is in use on all ranks together.

@@ -22,6 +22,7 @@ type Model struct {
 	path   string // where its weights are, if it is not trained
 	config models.Config
 	params int
+	built  models.CausalLM // without memory, for its shape
 	tok    *Tokenizer
 
 	wrap   FSDPConfig
@@ -53,17 +54,16 @@ func WithDevices(devices string) LoadOption { return func(m *Model) { m.wrap.Dev
 // LoadModel opens a Hugging Face directory: config.json and safetensors.
 func LoadModel(path string, opts ...LoadOption) *Model {
 	m := &Model{path: path, master: Float32, wrap: FSDPConfig{Devices: "cpu", Strategy: NoShard}}
-	var built models.CausalLM
 	stoppable("LoadModel", func() error {
 		ckpt, err := models.Open(path)
 		if err != nil {
 			return err
 		}
 		defer ckpt.Close()
-		built, err = ckpt.Build()
+		m.built, err = ckpt.Build()
 		return err
 	}, nil)
-	m.config, m.params = built.Config(), nn.NumParameters(built)
+	m.config, m.params = m.built.Config(), nn.NumParameters(m.built)
 	for _, o := range opts {
 		o(m)
 	}

@@ -153,7 +153,7 @@ func (s *NamedSession) model(op string) *Model {
 	check(op, err)
 	built, err := models.New(raw)
 	check(op, err)
-	return &Model{path: s.runtime.ModelDir(), master: Float32, config: built.Config(), params: nn.NumParameters(built)}
+	return &Model{path: s.runtime.ModelDir(), master: Float32, config: built.Config(), params: nn.NumParameters(built), built: built}
 }
 
 // alike compares two configurations but for what no model here looks at.

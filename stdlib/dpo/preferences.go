@@ -80,7 +80,10 @@ func (p *Preferences) String() string {
 }
 
 // Batch is a list of tokenised pairs.
-type Batch struct{ examples []data.Example }
+type Batch struct {
+	examples []data.Example
+	tok      *Tokenizer // for texts of single tokens
+}
 
 // Len is the number of pairs.
 func (b *Batch) Len() int { return len(b.examples) }
@@ -99,7 +102,7 @@ func (b *Batch) Slice(lo, hi int) *Batch {
 	if lo < 0 || hi > b.Len() || lo > hi {
 		refuse("Batch.Slice", fmt.Sprintf("a range within %d pairs", b.Len()), "%d to %d", lo, hi)
 	}
-	return &Batch{b.examples[lo:hi]}
+	return &Batch{b.examples[lo:hi], b.tok}
 }
 
 // Tokens is the number of tokens computed for the batch: prompts once, no
@@ -112,7 +115,7 @@ func (b *Batch) String() string { return fmt.Sprintf("%d pairs, %d tokens", b.Le
 // maxLength tokens as the reference DPO code cuts them (prompts to half of it).
 func (p *Preferences) Tokenize(tok *Tokenizer, maxLength int) *Batch {
 	return &Batch{p.examples("Preferences.Tokenize", tok, data.Options{BatchSize: max(1, p.Len()), Epochs: 1,
-		Limits: data.Limits{MaxLength: maxLength, MaxPromptLength: max(1, maxLength/2)}})}
+		Limits: data.Limits{MaxLength: maxLength, MaxPromptLength: max(1, maxLength/2)}}), tok}
 }
 
 // examples tokenises everything that an iteration delivers.

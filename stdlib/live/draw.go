@@ -5,23 +5,28 @@ import (
 	"html"
 	"math"
 	"strings"
-	"time"
 
 	"dpolab/stdlib/plot"
 )
 
-// figures are the panels that have a curve.
-func (v *View) figures() []*plot.Figure {
+// figures are the panels that have a curve, with the evaluations if there is
+// room to tell them from it.
+func (v *View) figures(evaluations bool) []*plot.Figure {
 	var out []*plot.Figure
 	for _, p := range v.panels {
-		if len(p.line.xs) < 2 && len(p.dots.xs) == 0 {
+		evaluations := evaluations && len(p.dots.xs) > 0
+		if len(p.line.xs) < 2 && !evaluations {
 			continue
+		}
+		name := ""
+		if evaluations {
+			name = "training"
 		}
 		f := plot.New(p.title).XLabel(v.unit).Size(7, 5)
 		if len(p.line.xs) > 0 {
-			f.Line("training", p.line.xs, p.line.ys)
+			f.Line(name, p.line.xs, p.line.ys)
 		}
-		if len(p.dots.xs) > 0 {
+		if evaluations {
 			f.Points("evaluation", p.dots.xs, p.dots.ys)
 		}
 		out = append(out, f)
@@ -109,7 +114,7 @@ func (v *View) text(width int) string {
 	if short := strings.Split(now, " · "); now != "" {
 		line += " · " + strings.Join(short[:min(3, len(short))], " · ")
 	}
-	figures := v.figures()
+	figures := v.figures(false)
 	if len(figures) == 0 {
 		return line
 	}
@@ -154,6 +159,3 @@ func (v *View) page() string {
 	}
 	return "<div><code>" + line + "</code></div>"
 }
-
-// since is for tests: it moves the view's beginning back.
-func (v *View) since(d time.Duration) { v.start = v.start.Add(-d) }

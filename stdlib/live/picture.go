@@ -13,7 +13,7 @@ import (
 // picture is the run for a notebook: one drawing, so that it can be saved and
 // shown wherever an image can.
 func (v *View) picture() map[string]string {
-	figures := v.figures()
+	figures := v.figures(true)
 	if len(figures) == 0 {
 		return map[string]string{"text/html": v.page()}
 	}

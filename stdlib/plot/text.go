@@ -250,3 +250,34 @@ func (p *panel) textHeat(b *strings.Builder, width int) {
 		b.WriteByte('\n')
 	}
 }
+
+// Sparkline is a curve in one line of at most width characters, from the least
+// value, ▁, to the greatest, █. Of more values than that, neighbours are
+// averaged; what is not a number is a gap.
+func Sparkline(values []float64, width int) string {
+	n := min(len(values), max(width, 1))
+	means := make([]float64, n)
+	all := span{math.Inf(1), math.Inf(-1)}
+	for i := range means {
+		lo, hi := i*len(values)/n, (i+1)*len(values)/n
+		for _, v := range values[lo:hi] {
+			means[i] += v / float64(hi-lo)
+		}
+		if visible(means[i], false) {
+			all.take(means[i])
+		}
+	}
+	steps := []rune("▁▂▃▄▅▆▇█")
+	line := make([]rune, n)
+	for i, v := range means {
+		switch {
+		case !visible(v, false):
+			line[i] = ' '
+		case all.lo == all.hi:
+			line[i] = steps[0]
+		default:
+			line[i] = steps[int(place(v, all, false)*float64(len(steps)-1)+0.5)]
+		}
+	}
+	return string(line)
+}

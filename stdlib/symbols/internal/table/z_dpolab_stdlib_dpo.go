@@ -20,6 +20,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 		{"CheckSettings", dpo.CheckSettings},
 		{"CompareCurves", dpo.CompareCurves},
 		{"ComparePrecisions", dpo.ComparePrecisions},
+		{"CompareRuns", dpo.CompareRuns},
 		{"ComputeLogProbs", dpo.ComputeLogProbs},
 		{"ComputeTokenLogProbs", dpo.ComputeTokenLogProbs},
 		{"Context", dpo.Context},

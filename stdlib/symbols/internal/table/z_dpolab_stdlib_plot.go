@@ -16,6 +16,7 @@ var pkg_dpolab_stdlib_plot = Package{
 		{"Light", plot.Light},
 		{"New", plot.New},
 		{"SetTheme", plot.SetTheme},
+		{"Sparkline", plot.Sparkline},
 	},
 	Types: []Entry{
 		{"Error", (*plot.Error)(nil)},
