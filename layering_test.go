@@ -27,6 +27,8 @@ var layers = []string{
 	"kernels/cuda/ptx",
 	"kernels/cuda",
 	"kernels/queuetest",
+	"kernels/nccl",
+	"kernels/nccl/nccltest",
 	"runtime/tensor",
 	"runtime/session",
 	"runtime/tensor/gradcheck",

@@ -13,6 +13,7 @@ import (
 	_ "dpolab/kernels/cpu"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
+	"dpolab/kernels/nccl/nccltest"
 	"dpolab/kernels/queuetest"
 	_ "dpolab/kernels/ref"
 	"dpolab/runtime/distributed"
@@ -22,8 +23,11 @@ import (
 // TestMain has GPUs whose second queue is slow, so that what does not wait for
 // it is wrong.
 func TestMain(m *testing.M) {
-	queuetest.Register(queuetest.Options{Delay: 100 * time.Microsecond})
-	os.Exit(m.Run())
+	queuetest.Register(queuetest.Options{Delay: 20 * time.Microsecond})
+	remove := nccltest.Use()
+	code := m.Run()
+	remove()
+	os.Exit(code)
 }
 
 func newWorld(t *testing.T, devices string) *distributed.World {
@@ -135,7 +139,7 @@ func divisions(world int) map[string][]int {
 // over uneven pieces and all types, several arrays at a time, and wants the
 // very bits of a sum made by hand.
 func TestCollectivesAgainstNaiveSums(t *testing.T) {
-	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:3", "cpu:4", "ref:3", "cuda:0", "cuda:0,0", "cuda:0,0,0"} {
+	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:3", "cpu:4", "ref:3", "cuda:0", "cuda:0,0", "cuda:0,0,0", "cuda:0,1", "cuda:2,0,1"} {
 		w := newWorld(t, devices)
 		n := w.Size()
 		for _, dt := range []dtype.DType{dtype.Float32, dtype.BFloat16, dtype.Float16, dtype.Int32} {
@@ -239,7 +243,7 @@ func TestReduceScatterConverts(t *testing.T) {
 
 // TestSumHost is in float64, in the order of the ranks.
 func TestSumHost(t *testing.T) {
-	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:4", "cuda:3,3,3"} {
+	for _, devices := range []string{"cpu:1", "cpu:2", "cpu:4", "cuda:3,3,3", "cuda:0,1"} {
 		w := newWorld(t, devices)
 		want := []float64{0, 0}
 		for r := range w.Size() {
@@ -266,7 +270,7 @@ func TestSumHost(t *testing.T) {
 // after the other, so that fast ranks are in the next while slow ones leave
 // the last.
 func TestRoundsDoNotMix(t *testing.T) {
-	for _, devices := range []string{"cpu:4", "cuda:0,0,0,0"} {
+	for _, devices := range []string{"cpu:4", "cuda:0,0,0,0", "cuda:0,1,2,3"} {
 		t.Run(devices, func(t *testing.T) { roundsDoNotMix(t, newWorld(t, devices)) })
 	}
 }
@@ -296,7 +300,7 @@ func roundsDoNotMix(t *testing.T, w *distributed.World) {
 // TestSubgroups sums over the rows, then over the columns of a 2×2 mesh, as
 // HYBRID_SHARD does, and over a group whose order is not the ranks'.
 func TestSubgroups(t *testing.T) {
-	for _, devices := range []string{"cpu:4", "cuda:0,0,0,0"} {
+	for _, devices := range []string{"cpu:4", "cuda:0,0,0,0", "cuda:0,1,2,3"} {
 		t.Run(devices, func(t *testing.T) { subgroups(t, newWorld(t, devices)) })
 	}
 }

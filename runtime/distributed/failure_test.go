@@ -230,20 +230,28 @@ func TestAFailingRankReleasesTheOthers(t *testing.T) {
 		"sum of host values": func(r *distributed.Rank) { r.Group.SumHost([]float64{1}) },
 		"barrier":            func(r *distributed.Rank) { r.Group.Barrier() },
 	}
-	failures := map[string]struct {
-		fail func() error
-		is   error
-		want string
-	}{
+	failures := map[string]failure{
 		"error":        {func() error { return fmt.Errorf("saving: %w", errDisk) }, errDisk, "rank 2: saving: the disk is full"},
 		"panic":        {func() error { panic("no idea") }, nil, "rank 2: panic: no idea"},
 		"error panic":  {func() error { panic(errDisk) }, errDisk, "rank 2: the disk is full"},
 		"tensor error": {func() error { panic(&tensor.Error{Op: "add", Want: "a", Got: "b"}) }, nil, "rank 2: add: want a, got b"},
 	}
-	w := newWorld(t, "cpu:3")
+	for _, devices := range []string{"cpu:3", "cuda:0,0,0", "cuda:0,1,2"} {
+		failingRank(t, newWorld(t, devices), devices, collectives, failures)
+	}
+}
+
+// failure is a way for a rank to fail, and what is seen of it.
+type failure struct {
+	fail func() error
+	is   error
+	want string
+}
+
+func failingRank(t *testing.T, w *distributed.World, devices string, collectives map[string]func(r *distributed.Rank), failures map[string]failure) {
 	for name, call := range collectives {
 		for how, f := range failures {
-			t.Run(name+"/"+how, func(t *testing.T) {
+			t.Run(devices+"/"+name+"/"+how, func(t *testing.T) {
 				err, aborted := finish(w, func(r *distributed.Rank) error {
 					call(r) // once together
 					if r.Rank == 2 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 )
 
 // lobby is what all ranks of a world share about waiting: which rank waits
@@ -12,8 +13,10 @@ type lobby struct {
 	mu       sync.Mutex
 	err      error               // set by fail; every waiter leaves
 	meetings map[string]*meeting // by their member list
-	ranks    []standing
-	idle     int // ranks that wait or have returned
+	first    int                 // the number of ranks[0]
+	ranks    []standing          // of this process
+	idle     int                 // ranks that wait or have returned
+	stop     chan struct{}       // closed by fail
 }
 
 // standing is where a rank is: computing (the zero value), waiting in a
@@ -21,11 +24,12 @@ type lobby struct {
 type standing struct {
 	waits    *meeting
 	in       string
+	since    time.Time
 	returned bool
 }
 
-func newLobby(ranks int) *lobby {
-	return &lobby{meetings: map[string]*meeting{}, ranks: make([]standing, ranks)}
+func newLobby(first, ranks int) *lobby {
+	return &lobby{meetings: map[string]*meeting{}, first: first, ranks: make([]standing, ranks), stop: make(chan struct{})}
 }
 
 // meeting returns the meeting of the given ranks, making it the first time.
@@ -55,10 +59,44 @@ func (l *lobby) fail(err error) {
 func (l *lobby) failLocked(err error) {
 	if l.err == nil {
 		l.err = err
+		close(l.stop)
 	}
 	for _, m := range l.meetings {
 		m.cond.Broadcast()
 	}
+}
+
+// failure is what sent everybody home, nil if nothing has.
+func (l *lobby) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// stopped is closed when something does.
+func (l *lobby) stopped() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stop
+}
+
+// overdue reports a rank that others have been waiting for too long; where says
+// where a rank was last seen.
+func (l *lobby) overdue(patience time.Duration, where func(rank int) string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, s := range l.ranks {
+		if s.waits == nil || time.Since(s.since) < patience {
+			continue
+		}
+		for _, other := range s.waits.members {
+			if o := l.ranks[other-l.first]; o.waits != s.waits {
+				return fmt.Errorf("rank %d has not come to %s, where rank %d has been waiting for %s; %s",
+					other, s.in, i+l.first, patience, where(other))
+			}
+		}
+	}
+	return nil
 }
 
 // returned notes that a rank takes part in nothing any more.
@@ -71,7 +109,7 @@ func (l *lobby) returned(rank int) {
 // stand notes where a rank has stopped. When no rank is computing, those that
 // wait would wait for ever.
 func (l *lobby) stand(rank int, s standing) {
-	l.ranks[rank] = s
+	l.ranks[rank-l.first] = s
 	l.idle++
 	if l.idle < len(l.ranks) {
 		return
@@ -80,11 +118,11 @@ func (l *lobby) stand(rank int, s standing) {
 	waiting := false
 	for i, s := range l.ranks {
 		if s.returned {
-			where = append(where, fmt.Sprintf("rank %d has returned", i))
+			where = append(where, fmt.Sprintf("rank %d has returned", i+l.first))
 			continue
 		}
 		waiting = true
-		where = append(where, fmt.Sprintf("rank %d waits in %s for ranks %v", i, s.in, s.waits.members))
+		where = append(where, fmt.Sprintf("rank %d waits in %s for ranks %v", i+l.first, s.in, s.waits.members))
 	}
 	if waiting {
 		l.failLocked(fmt.Errorf("the ranks' calls do not match: %s", strings.Join(where, ", ")))
@@ -94,7 +132,10 @@ func (l *lobby) stand(rank int, s standing) {
 // reset makes the lobby usable again after every rank has returned.
 func (l *lobby) reset() {
 	l.mu.Lock()
-	l.err, l.idle = nil, 0
+	if l.err != nil {
+		l.err, l.stop = nil, make(chan struct{})
+	}
+	l.idle = 0
 	clear(l.ranks)
 	for _, m := range l.meetings {
 		m.arrived = 0
@@ -150,7 +191,7 @@ func (m *meeting) wait(me int, name string) error {
 		m.round++
 		for i, r := range m.members {
 			if i != me {
-				l.ranks[r] = standing{}
+				l.ranks[r-l.first] = standing{}
 				l.idle--
 			}
 		}
@@ -158,10 +199,10 @@ func (m *meeting) wait(me int, name string) error {
 		return nil
 	}
 	round := m.round
-	l.stand(m.members[me], standing{waits: m, in: name})
+	l.stand(m.members[me], standing{waits: m, in: name, since: time.Now()})
 	for m.round == round {
 		if l.err != nil {
-			l.ranks[m.members[me]] = standing{}
+			l.ranks[m.members[me]-l.first] = standing{}
 			l.idle--
 			return l.err
 		}

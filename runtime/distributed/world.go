@@ -7,28 +7,29 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"dpolab/kernels"
 	"dpolab/kernels/device"
+	"dpolab/kernels/nccl"
+	"dpolab/runtime/distributed/rendezvous"
 	"dpolab/runtime/tensor"
 )
 
-// World is a set of ranks living in this process.
+// World is a set of ranks: those that live in this process and, in a job of
+// several processes, those of the others.
 type World struct {
-	ranks []*Rank
-	jobs  []chan func(*Rank)
-	mu    sync.Mutex // one Run at a time
-	lobby *lobby
-	link  link
+	first, size int     // this process's first rank, and the number of all
+	ranks       []*Rank // of this process
+	jobs        []chan func(*Rank)
+	mu          sync.Mutex // one Run at a time
+	lobby       *lobby
+	link        link
+	patience    time.Duration
+	job         *rendezvous.Group // the processes of the job, nil if this is the only one
+	ids         map[string][]byte // of communicators that are being made
+	broken      error             // why the job cannot go on
 }
-
-// link is how the ranks of a world reach each other.
-type link uint8
-
-const (
-	byHost  link = iota // plain copies: the ranks read each other's memory
-	byPeers             // one GPU's queues
-)
 
 // Rank is one participant: its number, its device and the group of all ranks.
 // It is used from inside World.Run only.
@@ -38,37 +39,51 @@ type Rank struct {
 	Group      ProcessGroup
 	world      *World
 	host       *tensor.Device
+
+	mu       sync.Mutex // what follows is the watchdog's, too
+	comms    map[string]*nccl.Comm
+	flights  []flight
+	last     string // the collective it came to last
+	lastTime time.Time
 }
 
 // NewWorld opens one rank on each device. threads is the number of CPU threads
-// of each rank; 0 divides the machine's cores among them.
+// of each rank; 0 divides the machine's cores among them. Several ranks may
+// share one GPU ("cuda:0,0"), or have one each.
 func NewWorld(devices []device.Device, threads int) (*World, error) {
+	return newWorld(nil, 0, len(devices), devices, threads)
+}
+
+// newWorld opens the ranks of this process, of which first is the first of
+// size in the job.
+func newWorld(job *rendezvous.Group, first, size int, devices []device.Device, threads int) (*World, error) {
 	if len(devices) == 0 {
 		return nil, errors.New("distributed: a world needs at least one device")
 	}
 	if threads == 0 {
 		threads = max(1, runtime.GOMAXPROCS(0)/len(devices))
 	}
-	w := &World{lobby: newLobby(len(devices))}
+	w := &World{first: first, size: size, job: job, lobby: newLobby(first, len(devices))}
 	var err error
-	if w.link, err = linkOf(devices); err != nil {
+	if w.link, err = linkOf(devices, job != nil); err != nil {
 		return nil, err
 	}
-	all := make([]int, len(devices))
-	for i := range all {
-		all[i] = i
+	if w.patience, err = patienceFromEnvironment(); err != nil {
+		return nil, err
 	}
 	for i, d := range devices {
 		dev, err := tensor.Open(d, threads)
 		if err != nil {
 			w.Close()
-			return nil, fmt.Errorf("distributed: rank %d: %w", i, err)
+			return nil, fmt.Errorf("distributed: rank %d: %w", first+i, err)
 		}
-		r := &Rank{Rank: i, Size: len(devices), Dev: dev, world: w}
-		r.Group = r.Subgroup(all)
-		w.ranks = append(w.ranks, r)
+		if _, ok := dev.Backend().(kernels.Queues); !ok && w.link == byNCCL {
+			w.Close()
+			return nil, fmt.Errorf("distributed: rank %d: %s has no queue for collectives", first+i, d)
+		}
+		r := &Rank{Rank: first + i, Size: size, Dev: dev, world: w, comms: map[string]*nccl.Comm{}}
 		jobs := make(chan func(*Rank))
-		w.jobs = append(w.jobs, jobs)
+		w.ranks, w.jobs = append(w.ranks, r), append(w.jobs, jobs)
 		go func() {
 			runtime.LockOSThread()
 			for fn := range jobs {
@@ -77,38 +92,98 @@ func NewWorld(devices []device.Device, threads int) (*World, error) {
 			runtime.UnlockOSThread()
 		}()
 	}
+	if err := w.Run(func(r *Rank) error { r.Group = r.Subgroup(w.all()); return nil }); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("distributed: %w", err)
+	}
 	return w, nil
 }
 
-// linkOf chooses how ranks on the given devices reach each other.
-func linkOf(devices []device.Device) (link, error) {
-	if devices[0].Type != device.CUDA || len(devices) == 1 {
-		return byHost, nil
+func numbers(first, n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = first + i
 	}
-	for _, d := range devices[1:] {
-		if d != devices[0] {
-			return byHost, fmt.Errorf("distributed: %s and %s: ranks share one GPU or have one each", devices[0], d)
-		}
-	}
-	return byPeers, nil
+	return out
 }
 
-// Size returns the number of ranks.
-func (w *World) Size() int { return len(w.ranks) }
+func (w *World) all() []int   { return numbers(0, w.size) }
+func (w *World) local() []int { return numbers(w.first, len(w.ranks)) }
 
-// Device returns rank i's device; it must not be used while Run is going on.
-func (w *World) Device(i int) *tensor.Device { return w.ranks[i].Dev }
+// link is how the ranks of a world reach each other.
+type link uint8
 
-// Run executes fn on every rank at once and waits for all. If a rank returns
-// an error or panics, the others are released from any collective they wait
-// in, and Run returns what went wrong first. The world stays usable.
+const (
+	byHost  link = iota // plain copies: the ranks read each other's memory
+	byPeers             // one GPU's queues
+	byNCCL
+)
+
+// linkOf chooses how ranks on the given devices, and those of other processes
+// if there are any, reach each other.
+func linkOf(devices []device.Device, job bool) (link, error) {
+	first := devices[0]
+	if first.Type != device.CUDA {
+		if job {
+			return byHost, fmt.Errorf("distributed: ranks on %s live in one process (devices=cpu:N has N of them): between processes NCCL carries the tensors, and that needs a GPU per rank", first)
+		}
+		return byHost, nil
+	}
+	same, twice := 0, false
+	for i, d := range devices {
+		if d == first {
+			same++
+		}
+		twice = twice || slices.Contains(devices[:i], d)
+	}
+	switch {
+	case len(devices) == 1 && !job:
+		return byHost, nil
+	case same == len(devices) && !job:
+		return byPeers, nil
+	case twice:
+		return byHost, fmt.Errorf("distributed: devices %v: ranks have a GPU each, or share one that all ranks are on, in one process", devices)
+	}
+	return byNCCL, nil
+}
+
+// Size returns the number of ranks, those of other processes included.
+func (w *World) Size() int { return w.size }
+
+// First returns this process's first rank, Local the number of its ranks. In a
+// world of one process they are 0 and Size.
+func (w *World) First() int { return w.first }
+func (w *World) Local() int { return len(w.ranks) }
+
+// Device returns the device of rank i, which lives in this process; it must not
+// be used while Run is going on.
+func (w *World) Device(i int) *tensor.Device { return w.ranks[i-w.first].Dev }
+
+// Run executes fn on every rank of this process at once and waits for all. If a
+// rank returns an error or panics, the others are released from any collective
+// they wait in, and Run returns what went wrong first. The world stays usable,
+// unless ranks of other processes are part of it: then the job is over, and the
+// others are told why.
+//
+// A rank that hangs on its device is released, too, one that hangs in code of
+// its own cannot be: the others are, and Run returns when it does.
 func (w *World) Run(fn func(r *Rank) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.ranks) == 0 {
 		return errors.New("distributed: the world is closed")
 	}
+	if w.broken != nil {
+		return fmt.Errorf("distributed: the job has ended: %w", w.broken)
+	}
 	errs := make([]error, len(w.ranks))
+	stop, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		if w.link == byNCCL {
+			w.watch(stop)
+		}
+	}()
 	var wg sync.WaitGroup
 	for i, jobs := range w.jobs {
 		wg.Add(1)
@@ -116,24 +191,44 @@ func (w *World) Run(fn func(r *Rank) error) error {
 			defer wg.Done()
 			if err := protect(r, fn); err != nil {
 				errs[i] = err
-				w.lobby.fail(fmt.Errorf("rank %d failed: %w", i, err))
+				w.fail(fmt.Errorf("rank %d failed: %w", r.Rank, err))
 			}
-			w.lobby.returned(i)
+			w.lobby.returned(r.Rank)
 		}
 	}
 	wg.Wait()
-	err := first(errs)
-	if err != nil { // what was started and not waited for still uses the ranks' memory
-		for _, r := range w.ranks {
-			r.Dev.Backend().Synchronize()
-		}
+	close(stop)
+	<-watched
+	err := w.cause(errs)
+	if err == nil { // a failure that no rank was waiting for
+		err = w.lobby.failure()
+	}
+	if err != nil {
+		w.tidy(err)
 	}
 	w.lobby.reset()
 	return err
 }
 
-// first prefers a rank's own failure to the aborts that followed from it.
-func first(errs []error) error {
+// tidy makes the world usable after a failure: what was started and not waited
+// for still uses the ranks' memory, and communicators that were aborted are
+// gone.
+func (w *World) tidy(err error) {
+	for _, r := range w.ranks {
+		r.Dev.Backend().Synchronize()
+		r.mu.Lock()
+		r.land()
+		r.flights = nil
+		clear(r.comms)
+		r.mu.Unlock()
+	}
+	if w.job != nil {
+		w.broken = err
+	}
+}
+
+// cause prefers a rank's own failure to the aborts that followed from it.
+func (w *World) cause(errs []error) error {
 	var aborted error
 	for i, err := range errs {
 		if err == nil {
@@ -146,10 +241,10 @@ func first(errs []error) error {
 			}
 			continue
 		}
-		if len(errs) == 1 {
+		if w.size == 1 {
 			return err
 		}
-		return fmt.Errorf("rank %d: %w", i, err)
+		return fmt.Errorf("rank %d: %w", w.first+i, err)
 	}
 	return aborted
 }
@@ -184,12 +279,18 @@ func (w *World) Close() error {
 	}
 	w.jobs = nil
 	for _, r := range w.ranks {
+		for _, c := range r.comms {
+			errs = append(errs, c.Close())
+		}
 		errs = append(errs, r.Dev.Close())
 		if r.host != nil {
 			errs = append(errs, r.host.Close())
 		}
 	}
 	w.ranks = nil
+	if w.job != nil {
+		w.job.Close()
+	}
 	return errors.Join(errs...)
 }
 
@@ -208,7 +309,9 @@ func (r *Rank) Host() (*tensor.Device, error) {
 }
 
 // Subgroup returns this rank's end of the group of the given ranks, which must
-// include it. Every member must ask with the same list.
+// include it. Every member must ask with the same list. In a job of several
+// processes every rank of the world must ask at the same time, each for the
+// group that it is in, as torch.distributed.new_group wants it.
 func (r *Rank) Subgroup(members []int) ProcessGroup {
 	at := slices.Index(members, r.Rank)
 	if at < 0 {
@@ -219,8 +322,27 @@ func (r *Rank) Subgroup(members []int) ProcessGroup {
 			panic(&tensor.Error{Op: "subgroup", Want: fmt.Sprintf("ranks from 0 to %d, each once", r.Size-1), Got: fmt.Sprint(members)})
 		}
 	}
-	local := localGroup{meeting: r.world.lobby.meeting(members), rank: at, dev: r.Dev}
-	if peers, ok := r.Dev.Backend().(kernels.Peers); ok && r.world.link == byPeers && len(members) > 1 {
+	var here []int
+	for _, m := range members {
+		if m >= r.world.first && m < r.world.first+len(r.world.jobs) {
+			here = append(here, m)
+		}
+	}
+	local := localGroup{meeting: r.world.lobby.meeting(here), rank: slices.Index(here, r.Rank), dev: r.Dev}
+	queues, _ := r.Dev.Backend().(kernels.Queues)
+	peers, shared := r.Dev.Backend().(kernels.Peers)
+	switch {
+	case r.world.job != nil: // also when it is alone: all take part in connecting
+		g := &ncclGroup{localGroup: local, owner: r, members: slices.Clone(members), place: at, queues: queues}
+		g.connect("subgroup")
+		if len(members) == 1 {
+			return &local
+		}
+		return g
+	case len(members) == 1:
+	case r.world.link == byNCCL:
+		return &ncclGroup{localGroup: local, owner: r, members: slices.Clone(members), place: at, queues: queues}
+	case r.world.link == byPeers && shared:
 		return &peerGroup{local, peers}
 	}
 	return &local

@@ -11,6 +11,7 @@ import (
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
+	"dpolab/kernels/nccl/nccltest"
 	"dpolab/kernels/queuetest"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/fsdp"
@@ -23,7 +24,10 @@ import (
 // it is wrong.
 func TestMain(m *testing.M) {
 	queuetest.Register(queuetest.Options{Delay: 20 * time.Microsecond})
-	os.Exit(m.Run())
+	remove := nccltest.Use()
+	code := m.Run()
+	remove()
+	os.Exit(code)
 }
 
 // recorder notes when collectives are started and waited for.
@@ -198,7 +202,8 @@ func sameBits(t *testing.T, got, want map[string][]float32) {
 	}
 }
 
-// TestRanksOnOneDeviceEqualRanksOfTheCPU, and so does offloading, bit for bit:
+// TestRanksOnOneDeviceEqualRanksOfTheCPU, and so do those with a device each
+// (the tests' NCCL adds as the CPU does) and offloading, bit for bit:
 // overlapping changes when things happen, never what.
 func TestRanksOnOneDeviceEqualRanksOfTheCPU(t *testing.T) {
 	for _, c := range []struct {
@@ -216,6 +221,7 @@ func TestRanksOnOneDeviceEqualRanksOfTheCPU(t *testing.T) {
 			want := outcome(t, newWorldOn(t, cpu), cfg, 2)
 			cfg.ActivationCheckpointing = c.strategy == fsdp.FullShard
 			sameBits(t, outcome(t, newWorldOn(t, gpu), cfg, 2), want)
+			sameBits(t, outcome(t, newWorldOn(t, "cuda:0,1,2,3"[:4+2*c.ranks]), cfg, 2), want)
 			cfg.CPUOffload = true
 			sameBits(t, outcome(t, newWorldOn(t, gpu), cfg, 2), want)
 			sameBits(t, outcome(t, newWorldOn(t, cpu), cfg, 2), want)
