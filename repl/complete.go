@@ -110,7 +110,7 @@ func (s *Session) Inspect(text string, cursor int) (description string, found bo
 		b.WriteString("\n\n" + doc)
 	}
 	if v, ok := s.Value(expr); ok {
-		b.WriteString("\n\nvalue: " + Format(d.Type, v))
+		b.WriteString("\n\nvalue: " + s.Format(d.Type, v))
 	}
 	return b.String(), true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/types"
 	"reflect"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -17,27 +18,54 @@ const (
 
 // Format writes a value as Go source would, with the names of its type: the
 // interpreter's own types have none, so t says what they are.
-func Format(t types.Type, v reflect.Value) string {
+func (s *Session) Format(t types.Type, v reflect.Value) string {
 	var b strings.Builder
-	f := formatter{&b}
+	s.mu.Lock()
+	f := formatter{&b, s, s.titles}
+	s.mu.Unlock()
 	f.write(t, v, 0)
 	return b.String()
 }
 
-type formatter struct{ b *strings.Builder }
+type formatter struct {
+	b       *strings.Builder
+	session *Session
+	titles  map[string]string
+}
 
-func typeString(t types.Type) string {
-	return types.TypeString(t, func(p *types.Package) string {
+// typeString is a type as users write it.
+func (f formatter) typeString(t types.Type) string {
+	text := types.TypeString(t, func(p *types.Package) string {
 		if p.Path() == "main" {
 			return ""
 		}
 		return p.Name()
 	})
+	if !strings.Contains(text, "__") {
+		return text
+	}
+	return instanceName.ReplaceAllStringFunc(text, func(name string) string {
+		if title := f.titles[name]; title != "" {
+			return strings.ReplaceAll(title, "main.", "")
+		}
+		return name
+	})
 }
+
+var instanceName = regexp.MustCompile(`\w+__\d+`)
 
 func (f formatter) write(t types.Type, v reflect.Value, depth int) {
 	if !v.IsValid() {
 		f.b.WriteString("nil")
+		return
+	}
+	if v.CanInterface() {
+		if b, ok := open(v.Interface()).(boxed); ok {
+			f.write(b.unboxed().t.Type, reflect.ValueOf(b.unboxed().v), depth)
+			return
+		}
+	}
+	if isSessionType(t) && !types.IsInterface(t) && f.byMethod(t, v) {
 		return
 	}
 	if v.CanInterface() && !isSessionType(t) {
@@ -102,6 +130,21 @@ func (f formatter) write(t types.Type, v reflect.Value, depth int) {
 	}
 }
 
+// byMethod writes a value of the session's type by its Error or String.
+func (f formatter) byMethod(t types.Type, v reflect.Value) bool {
+	info := f.session.infoOf(t)
+	if info == nil || isNil(v) || !v.CanInterface() {
+		return false
+	}
+	for _, name := range []string{"Error", "String"} {
+		if info.has(name, " -> stringfalse") {
+			f.b.WriteString(box{info, v.Interface()}.call(name).(string))
+			return true
+		}
+	}
+	return false
+}
+
 func orEmpty(t types.Type) types.Type {
 	if t == nil {
 		return types.Typ[types.Invalid]
@@ -136,7 +179,7 @@ func isSessionType(t types.Type) bool {
 
 func (f formatter) typeName(t types.Type, v reflect.Value) string {
 	if t != nil {
-		return typeString(t)
+		return f.typeString(t)
 	}
 	return strings.ReplaceAll(v.Type().String(), "interface {}", "any")
 }

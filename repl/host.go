@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"runtime/metrics"
 	"strings"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/traefik/yaegi/interp"
 
 	"dpolab/stdlib/display"
-	"dpolab/stdlib/symbols"
 )
 
 // debugLowering prints what the interpreter is given.
@@ -26,13 +26,18 @@ var (
 // host is the package that lowered cells call.
 func (s *Session) host() interp.Exports {
 	return interp.Exports{"dpolab/repl/host/host": {
-		"Check":     reflect.ValueOf(s.check),
-		"Done":      reflect.ValueOf(s.done),
-		"Died":      reflect.ValueOf(s.died),
-		"Recovered": reflect.ValueOf(recovered),
-		"Show":      reflect.ValueOf(s.show),
-		"ShowText":  reflect.ValueOf(func(text string) { s.display(text, nil) }),
-		"Fail":      reflect.ValueOf(fail),
+		"Check": reflect.ValueOf(s.check),
+		"Done":  reflect.ValueOf(s.done),
+		"Died":  reflect.ValueOf(s.died),
+		"Show":  reflect.ValueOf(s.show),
+		"Fail":  reflect.ValueOf(fail),
+
+		"Box": reflect.ValueOf(s.box), "Open": reflect.ValueOf(open), "Raw": reflect.ValueOf(raw), "Unbox": reflect.ValueOf(s.unbox), "Assert": reflect.ValueOf(s.assert),
+		"Implements": reflect.ValueOf(s.implements), "Require": reflect.ValueOf(s.require), "Wrap": reflect.ValueOf(s.wrap), "Method": reflect.ValueOf(s.method),
+		"Defers": reflect.ValueOf(s.defers), "Recover": reflect.ValueOf(s.recovered), "PanicValue": reflect.ValueOf(panicValue),
+		"Select": reflect.ValueOf(s.choose), "Sending": reflect.ValueOf(sending), "Receiving": reflect.ValueOf(receiving),
+		"Printf": reflect.ValueOf(func(format string, a ...any) (int, error) { return fmt.Fprintf(s.out, boxVerbs(format, a), a...) }),
+		"Equal":  reflect.ValueOf(equal), "ErrorAs": reflect.ValueOf(s.errorAs),
 	}}
 }
 
@@ -97,7 +102,7 @@ func (s *Session) show(id int, values ...any) {
 	texts := make([]string, len(values))
 	for i, v := range values {
 		if i < len(types) {
-			texts[i] = Format(types[i], reflect.ValueOf(v))
+			texts[i] = s.Format(types[i], reflect.ValueOf(v))
 		} else {
 			texts[i] = fmt.Sprint(v)
 		}
@@ -112,21 +117,6 @@ func (s *Session) display(text string, values []any) {
 		return
 	}
 	fmt.Fprintln(s.out, text)
-}
-
-// recovered gives what recover returned the form that compiled Go gives it.
-func recovered(r any) any {
-	switch r := r.(type) {
-	case *reflect.ValueError:
-		return runtimeError(panicText(r))
-	case string:
-		if t := panicText(r); t != r {
-			return runtimeError(t)
-		}
-	case symbols.ExitCode, failure:
-		panic(r)
-	}
-	return r
 }
 
 // runtimeError is a panic of the Go runtime as recover gives it.
@@ -156,12 +146,21 @@ func panicText(r any) string {
 		}
 		return r
 	case error:
-		return r.Error()
+		text := r.Error()
+		if m := conversionPattern.FindStringIndex(text); m != nil { // the interpreter puts its own position before it
+			text = text[m[1]-len(conversion):]
+		}
+		return text
 	case fmt.Stringer:
 		return r.String()
 	}
 	return fmt.Sprint(r)
 }
+
+// conversion begins what a failed type assertion says.
+const conversion = "interface conversion: "
+
+var conversionPattern = regexp.MustCompile(`^\d+:\d+: ` + conversion)
 
 func stackBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}

@@ -44,11 +44,16 @@ type Session struct {
 
 	scopeMu sync.Mutex // guards scope, which completion reads while a cell runs
 
-	mu        sync.Mutex
-	condemned map[uint64]bool // goroutines that must not run on
-	running   *execution
-	traces    []string
-	shown     map[int][]types.Type
+	mu          sync.Mutex
+	condemned   map[uint64]bool // goroutines that must not run on
+	running     *execution
+	traces      []string
+	shown       map[int][]types.Type
+	types       map[int]*typeInfo
+	typesByName map[string]*typeInfo     // as %T prints them, the newest of a name
+	titles      map[string]string        // of instances of generic types
+	deferring   map[uint64][]*Defers     // by goroutine, innermost last
+	globals     map[string]reflect.Value // of the interpreter, as last asked for
 }
 
 // execution is a cell that runs.
@@ -74,6 +79,8 @@ func (s *Session) Reset() error {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
+	s.types, s.typesByName, s.titles = map[int]*typeInfo{}, map[string]*typeInfo{}, nil
+	s.globals, s.deferring = nil, map[uint64][]*Defers{}
 	s.interpreter = interp.New(interp.Options{Stdin: stdin, Stdout: s.out, Stderr: s.errOut})
 	if err := s.interpreter.Use(symbols.Base()); err != nil {
 		return fmt.Errorf("repl: %w", err)
@@ -133,6 +140,7 @@ func (s *Session) declare(name, text string) (*frontend.Program, error) {
 		return nil, err
 	}
 	prog.Commit()
+	s.learn(prog)
 	return prog, nil
 }
 
@@ -173,6 +181,9 @@ func (s *Session) load(prog *frontend.Program) (err error) {
 		table := symbols.Load(path)
 		if path == "time" {
 			table["Sleep"] = reflect.ValueOf(s.sleep)
+		}
+		for name, f := range formatFunctions(path) {
+			table[name] = f
 		}
 		if err := s.interpreter.Use(interp.Exports{symbols.Key(path): table}); err != nil {
 			return fmt.Errorf("import %q: %w", path, err)

@@ -29,8 +29,11 @@ type emitter struct {
 	// enclosing is the signature of the function whose body is being lowered.
 	enclosing *types.Signature
 	helpers   map[string]string
-	decls     []ast.Decl // added by lowering
-	before    []ast.Stmt // to stand before the statement being lowered
+	deferred  string // the list of deferred calls of the function being lowered
+	typeIDs   map[string]int
+	titles    map[string]string // of instances, as users would write them
+	decls     []ast.Decl        // added by lowering
+	before    []ast.Stmt        // to stand before the statement being lowered
 	errs      Errors
 }
 
@@ -44,20 +47,32 @@ type slot struct {
 
 const receiverName = "recv__"
 
-func (e *emitter) emit(made map[string]*instance) error {
+func (e *emitter) emit(made map[string]*instance, boxes *boxer) error {
 	u := e.unit
 	e.slots, e.helpers = map[string]*slot{}, map[string]string{}
 	instances := map[string]*instance{}
 	for _, in := range made {
 		instances[in.name] = in
 	}
+	helpers := map[ast.Decl]bool{}
+	for _, h := range boxes.helpers {
+		helpers[h] = true
+	}
 	if err := e.nameObjects(instances); err != nil {
 		return err
 	}
-	var typeDecls, trampolines, slotVars, vars, funcs []ast.Decl
+	e.titles = e.unit.scope.instanceTitles(made)
+	e.program.Titles = e.titles
+	e.typeInfos(boxes)
+	var typeDecls, slotVars, vars, funcs []ast.Decl
 	var binds []ast.Stmt
 	for _, d := range withoutImports(u.file.Decls) {
 		if isGeneric(u, d) || d == u.runner {
+			continue
+		}
+		if helpers[d] {
+			e.expressions(d)
+			funcs = append(funcs, d)
 			continue
 		}
 		switch d := d.(type) {
@@ -67,6 +82,9 @@ func (e *emitter) emit(made map[string]*instance) error {
 			}
 			name := d.Specs[0].(*ast.TypeSpec).Name.Name
 			in := instances[name]
+			if isAny(u.pkg.Scope().Lookup(name)) {
+				continue
+			}
 			if in != nil && in.ready || in == nil && u.types[name] == nil {
 				continue
 			}
@@ -79,11 +97,16 @@ func (e *emitter) emit(made map[string]*instance) error {
 			}
 			base, _, _ := strings.Cut(key, ".")
 			if in := instances[base]; in != nil {
-				if !in.ready {
+				if in.ready {
+					continue
+				}
+				if d.Recv == nil {
 					e.function(d, d.Name.Name)
 					funcs = append(funcs, d)
+					continue
 				}
-				continue
+				name := instanceMethod(base, d.Name.Name)
+				e.slots[key] = &slot{name: name, impl: u.scope.fresh(name), fresh: true}
 			}
 			sl := e.slots[key]
 			if sl == nil {
@@ -93,9 +116,6 @@ func (e *emitter) emit(made map[string]*instance) error {
 			e.function(d, key)
 			if sl.fresh {
 				slotVars = append(slotVars, slotVar(sl))
-				if d.Recv != nil {
-					trampolines = append(trampolines, trampoline(sl))
-				}
 			}
 			funcs = append(funcs, implementation(sl))
 			binds = append(binds, assign(sl.name, sl.impl))
@@ -109,7 +129,6 @@ func (e *emitter) emit(made map[string]*instance) error {
 		return e.errs
 	}
 	typeDecls = append(typeDecls, slotVars...)
-	typeDecls = append(typeDecls, trampolines...)
 	for _, group := range [][]ast.Decl{typeDecls, vars, append(e.decls, funcs...)} {
 		if text, err := printDecls(group); err != nil {
 			return err
@@ -149,6 +168,14 @@ func (e *emitter) nameObjects(instances map[string]*instance) error {
 		obj := u.pkg.Scope().Lookup(name)
 		if in := instances[name]; in != nil {
 			e.running[obj] = in.name
+			continue
+		}
+		if f := hostFunctions[name]; f != "" {
+			e.running[obj] = hostName + "." + f
+			continue
+		}
+		if isAny(obj) {
+			e.running[obj] = "any"
 			continue
 		}
 		d := u.defs[name]
@@ -260,28 +287,14 @@ func unnamed(l *ast.FieldList) *ast.FieldList {
 	return out
 }
 
-// trampoline is the method that the interpreter knows; it never changes and
-// calls whatever its slot holds.
-func trampoline(sl *slot) ast.Decl {
-	d := sl.decl
-	params := unnamed(d.Type.Params)
-	call := &ast.CallExpr{Fun: ast.NewIdent(sl.name), Args: []ast.Expr{ast.NewIdent(receiverName)}}
-	for i, p := range params.List {
-		name := fmt.Sprintf("a%d__", i)
-		p.Names = []*ast.Ident{ast.NewIdent(name)}
-		call.Args = append(call.Args, ast.NewIdent(name))
-		if _, ok := p.Type.(*ast.Ellipsis); ok {
-			call.Ellipsis = 1
-		}
+// isAny tells the names of interfaces, all of which are any to the interpreter.
+func isAny(obj types.Object) bool {
+	tn, ok := obj.(*types.TypeName)
+	if !ok {
+		return false
 	}
-	results := unnamed(d.Type.Results)
-	var body ast.Stmt = &ast.ExprStmt{X: call}
-	if results != nil && len(results.List) > 0 {
-		body = &ast.ReturnStmt{Results: []ast.Expr{call}}
-	}
-	return &ast.FuncDecl{
-		Recv: &ast.FieldList{List: []*ast.Field{{Names: []*ast.Ident{ast.NewIdent(receiverName)}, Type: clone(d.Recv.List[0].Type)}}},
-		Name: ast.NewIdent(d.Name.Name), Type: &ast.FuncType{Params: params, Results: results}, Body: &ast.BlockStmt{List: []ast.Stmt{body}}}
+	it, ok := types.Unalias(tn.Type()).(*types.Interface)
+	return ok && it.Empty()
 }
 
 func assign(to, from string) ast.Stmt {
@@ -454,6 +467,7 @@ func (e *emitter) prepareCommit(made map[string]*instance) {
 			}
 		}
 		s.imports = u.imports
+		s.typeIDs = e.typeIDs
 		for path := range e.program.Imports {
 			s.loaded[path] = true
 		}

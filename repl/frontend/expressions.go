@@ -15,22 +15,25 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // or gets wrong: constants become literals, receives can be interrupted.
 func (e *emitter) expressions(root ast.Node) {
 	info := e.unit.info
-	comms := map[ast.Expr]bool{}
 	astutil.Apply(root, func(c *astutil.Cursor) bool {
 		switch n := c.Node().(type) {
-		case *ast.CommClause:
-			if n.Comm == nil { // default
-				break
-			}
-			ast.Inspect(n.Comm, func(n ast.Node) bool {
-				if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.ARROW {
-					comms[u] = true
-					return false
-				}
-				return true
-			})
 		case *ast.BasicLit:
 			return false
+		case *ast.CallExpr:
+			e.calledMethod(n)
+		}
+		switch n := c.Node().(type) {
+		case *ast.SelectorExpr:
+			if f, ok := info.Uses[n.Sel].(*types.Func); ok && f.FullName() == "fmt.Printf" {
+				c.Replace(&ast.SelectorExpr{X: ast.NewIdent(hostName), Sel: ast.NewIdent("Printf")})
+				return false
+			}
+			if f := e.methodValue(n); f != nil {
+				c.Replace(f)
+				return true
+			}
+		}
+		switch n := c.Node().(type) {
 		case ast.Expr:
 			if lit := e.folded(n); lit != nil {
 				c.Replace(lit)
@@ -43,7 +46,7 @@ func (e *emitter) expressions(root ast.Node) {
 		case *ast.Ident:
 			e.rename(n)
 		case *ast.UnaryExpr:
-			if n.Op != token.ARROW || comms[n] {
+			if n.Op != token.ARROW {
 				break
 			}
 			if t := info.TypeOf(n); t != nil {
@@ -57,7 +60,7 @@ func (e *emitter) expressions(root ast.Node) {
 		case *ast.CallExpr:
 			if id, ok := n.Fun.(*ast.Ident); ok {
 				if b, ok := info.Uses[id].(*types.Builtin); ok && b.Name() == "recover" {
-					c.Replace(host("Recovered", n))
+					c.Replace(host("Recover"))
 				}
 			}
 		}

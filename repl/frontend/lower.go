@@ -27,6 +27,10 @@ type Program struct {
 	Stubs map[string]string
 	// Shown are the types of what the cell displays, by number.
 	Shown map[int][]types.Type
+	// Types are those of values in boxes, and what they are asserted to.
+	Types []TypeInfo
+	// Titles are what users call the instances of generic declarations.
+	Titles map[string]string
 
 	commit func()
 }
@@ -60,8 +64,12 @@ func (s *Scope) Lower(name, text string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	boxes, err := u.box(user.shown)
+	if err != nil {
+		return nil, err
+	}
 	e := &emitter{unit: u, user: user, running: map[types.Object]string{}, program: &Program{Imports: map[string]string{}, Shown: map[int][]types.Type{}}}
-	if err := e.emit(made); err != nil {
+	if err := e.emit(made, boxes); err != nil {
 		return nil, err
 	}
 	return e.program, nil

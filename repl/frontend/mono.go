@@ -17,6 +17,8 @@ type instance struct {
 	// uses are the session's names that it depends on; when one of them
 	// changes, the next use makes a new instance.
 	uses map[string]bool
+	// title is the name as users would write it.
+	title string
 	// ready is set once the interpreter has it.
 	ready bool
 }
@@ -283,7 +285,7 @@ func (r *rewriter) instance(id *ast.Ident, obj types.Object, args *types.TypeLis
 		}
 	}
 	if in == nil {
-		in = &instance{name: u.scope.fresh(obj.Name()), uses: uses}
+		in = &instance{name: u.scope.fresh(obj.Name()), uses: uses, title: title(obj, args, u.scope.instanceTitles(r.made))}
 	}
 	r.made[key] = in
 	if r.placed[in.name] {
@@ -327,6 +329,18 @@ func (r *rewriter) instance(id *ast.Ident, obj types.Object, args *types.TypeLis
 		}
 	}
 	return in.name
+}
+
+// instanceTitles are the titles of the scope's instances and of those a cell
+// has made.
+func (s *Scope) instanceTitles(made map[string]*instance) map[string]string {
+	out := map[string]string{}
+	for _, m := range []map[string]*instance{s.instances, made} {
+		for _, in := range m {
+			out[in.name] = in.title
+		}
+	}
+	return out
 }
 
 // localType finds a type in t that is declared inside a function.

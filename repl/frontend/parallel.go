@@ -24,6 +24,9 @@ func (e *emitter) parallel(st *ast.AssignStmt) []ast.Stmt {
 	for i, l := range st.Lhs {
 		targets[i] = p.target(l)
 	}
+	if len(st.Rhs) == 1 {
+		return append(append(p.first, p.spread(st, targets)), p.last...)
+	}
 	for i, r := range st.Rhs {
 		to := e.unit.info.TypeOf(st.Lhs[i])
 		id, ok := st.Lhs[i].(*ast.Ident)
@@ -47,6 +50,28 @@ type parallel struct {
 	*emitter
 	assigned map[types.Object]bool // variables on the left side
 	first    []ast.Stmt            // what happens before the first assignment
+	last     []ast.Stmt            // the assignments of what one expression gives
+}
+
+// spread takes the values that one expression gives into variables, from which
+// they are assigned.
+func (p *parallel) spread(st *ast.AssignStmt, targets []ast.Expr) ast.Stmt {
+	get := &ast.AssignStmt{Tok: token.DEFINE, TokPos: st.TokPos, Rhs: st.Rhs}
+	for i, l := range st.Lhs {
+		id, ok := l.(*ast.Ident)
+		if ok && id.Name == "_" {
+			get.Lhs = append(get.Lhs, ast.NewIdent("_"))
+			continue
+		}
+		name := p.unit.scope.fresh("value")
+		get.Lhs = append(get.Lhs, ast.NewIdent(name))
+		tok := token.ASSIGN
+		if ok && st.Tok == token.DEFINE && p.unit.info.Defs[id] != nil {
+			tok = token.DEFINE
+		}
+		p.last = append(p.last, &ast.AssignStmt{Lhs: []ast.Expr{targets[i]}, Tok: tok, Rhs: []ast.Expr{ast.NewIdent(name)}})
+	}
+	return get
 }
 
 // hold computes an expression of type t into a variable of its own.
@@ -126,8 +151,11 @@ func (e *emitter) object(id *ast.Ident) types.Object {
 // such as a, b = b, a+b, the interpreter does right and faster.
 func (e *emitter) isParallel(st ast.Stmt) bool {
 	a, ok := st.(*ast.AssignStmt)
-	if !ok || len(a.Rhs) < 2 {
+	if !ok || len(a.Lhs) < 2 {
 		return false
+	}
+	if len(a.Rhs) == 1 {
+		return e.isSpread(a)
 	}
 	if a.Tok == token.DEFINE {
 		for _, l := range a.Lhs {
@@ -140,6 +168,26 @@ func (e *emitter) isParallel(st ast.Stmt) bool {
 	for i, r := range a.Rhs {
 		from, to := e.unit.info.TypeOf(r), e.unit.info.TypeOf(a.Lhs[i])
 		if from == nil || to == nil || !types.Identical(from, to) || !e.plain(r) || !e.plain(a.Lhs[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isSpread tells assignments of what one expression gives to places that are
+// not variables of just those types.
+func (e *emitter) isSpread(a *ast.AssignStmt) bool {
+	tuple, ok := e.unit.info.TypeOf(a.Rhs[0]).(*types.Tuple)
+	if !ok || tuple.Len() != len(a.Lhs) {
+		return false
+	}
+	for i, l := range a.Lhs {
+		id, ok := l.(*ast.Ident)
+		switch {
+		case !ok:
+			return true
+		case id.Name == "_", e.unit.info.Uses[id] == nil: // nothing, or a new variable
+		case !types.Identical(e.unit.info.TypeOf(id), tuple.At(i).Type()):
 			return true
 		}
 	}

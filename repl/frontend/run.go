@@ -183,17 +183,10 @@ func (e *emitter) show(it *item) []ast.Stmt {
 		id := u.scope.serial
 		e.program.Shown[id] = results
 		args := []ast.Expr{&ast.BasicLit{Kind: token.INT, Value: itoa(id)}}
-		for i, v := range values {
-			if m := u.textMethod(results[i]); m != "" && len(results) == 1 {
-				out = append(out, &ast.ExprStmt{X: host("ShowText", &ast.CallExpr{Fun: &ast.SelectorExpr{X: &ast.ParenExpr{X: v}, Sel: ast.NewIdent(m)}})})
-				args = nil
-				break
-			}
+		for _, v := range values {
 			args = append(args, v)
 		}
-		if args != nil {
-			out = append(out, &ast.ExprStmt{X: host("Show", args...)})
-		}
+		out = append(out, &ast.ExprStmt{X: host("Show", args...)})
 	}
 	if failure != nil {
 		out = append(out, failure)
@@ -202,20 +195,3 @@ func (e *emitter) show(it *item) []ast.Stmt {
 }
 
 var errorType = types.Universe.Lookup("error").Type().Underlying().(*types.Interface)
-
-// textMethod names the method by which a type of the session prints itself.
-func (u *unit) textMethod(t types.Type) string {
-	n, ok := t.(*types.Named)
-	if !ok || n.Obj().Pkg() == nil || n.Obj().Pkg().Path() != "main" || types.IsInterface(t) {
-		return ""
-	}
-	set := types.NewMethodSet(t)
-	for _, name := range []string{"Error", "String"} {
-		if m := set.Lookup(nil, name); m != nil {
-			if s, ok := m.Type().(*types.Signature); ok && s.Params().Len() == 0 && s.Results().Len() == 1 && types.Identical(s.Results().At(0).Type(), types.Typ[types.String]) {
-				return name
-			}
-		}
-	}
-	return ""
-}

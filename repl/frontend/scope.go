@@ -77,6 +77,7 @@ type Scope struct {
 	loaded  map[string]bool // paths the interpreter has imported
 	sources map[string]*source
 	serial  int
+	typeIDs map[string]int // of types in boxes
 	last    *types.Package
 	lines   []Line
 }

@@ -48,7 +48,8 @@ func (e *emitter) bodies(n ast.Node) {
 	})
 	for i := len(found) - 1; i >= 0; i-- { // inner ones first
 		e.enclosing = signatures[i]
-		found[i].List = append([]ast.Stmt{e.check()}, e.list(found[i].List)...)
+		body := found[i].List
+		found[i].List = append([]ast.Stmt{e.check()}, e.withDefers(body, func() []ast.Stmt { return e.list(body) })...)
 	}
 }
 
@@ -156,17 +157,22 @@ func (e *emitter) statement(st ast.Stmt, label string) []ast.Stmt {
 		}
 		return e.initially(&st.Init, labelled(st))
 	case *ast.SwitchStmt:
+		if fallsAroundDefault(st) {
+			return []ast.Stmt{e.choosing(st, labelled)}
+		}
 		e.clauses(st.Body)
 		return e.initially(&st.Init, labelled(st))
 	case *ast.TypeSwitchStmt:
 		e.clauses(st.Body)
 		return e.initially(&st.Init, labelled(st))
 	case *ast.SelectStmt:
-		return []ast.Stmt{labelled(e.selectStmt(st))}
+		return []ast.Stmt{e.selectStmt(st, labelled)}
 	case *ast.ForStmt:
 		return e.forStmt(st, labelled)
 	case *ast.RangeStmt:
 		return e.rangeStmt(st, label, labelled)
+	case *ast.DeferStmt:
+		return []ast.Stmt{labelled(e.deferStmt(st))}
 	case *ast.GoStmt:
 		return []ast.Stmt{labelled(e.goStmt(st))}
 	case *ast.SendStmt:
@@ -212,51 +218,39 @@ func (e *emitter) clauses(body *ast.BlockStmt) {
 	}
 }
 
-// selectStmt adds the interrupt as a case, unless the select cannot block.
-// Variables that a case defines are declared before it, which the interpreter
-// needs for the comma-ok form.
-func (e *emitter) selectStmt(st *ast.SelectStmt) ast.Stmt {
-	blocking := true
-	for _, c := range st.Body.List {
-		cc := c.(*ast.CommClause)
-		cc.Body = e.list(cc.Body)
-		if cc.Comm == nil {
-			blocking = false
+// fallsAroundDefault tells switches with a fallthrough whose default is not the
+// last clause: the interpreter moves it to the end.
+func fallsAroundDefault(st *ast.SwitchStmt) bool {
+	falls, early := false, false
+	for i, c := range st.Body.List {
+		cc := c.(*ast.CaseClause)
+		early = early || cc.List == nil && i < len(st.Body.List)-1
+		if n := len(cc.Body); n > 0 {
+			b, ok := cc.Body[n-1].(*ast.BranchStmt)
+			falls = falls || ok && b.Tok == token.FALLTHROUGH
 		}
-		if len(cc.Body) == 0 { // the interpreter takes no case without a body
-			cc.Body = []ast.Stmt{assign(placeVar, placeVar)}
-		}
-		a, ok := cc.Comm.(*ast.AssignStmt)
-		if !ok || a.Tok != token.DEFINE {
-			continue
-		}
-		var fresh []ast.Expr
-		var copies []ast.Stmt
-		for _, l := range a.Lhs {
-			id := l.(*ast.Ident)
-			if id.Name == "_" {
-				fresh = append(fresh, id)
-				continue
-			}
-			tmp := e.unit.scope.fresh(id.Name)
-			e.declareBefore(tmp, e.unit.info.Defs[id].Type())
-			fresh = append(fresh, ast.NewIdent(tmp))
-			copies = append(copies, define(ast.NewIdent(id.Name), ast.NewIdent(tmp)))
-		}
-		a.Lhs, a.Tok = fresh, token.ASSIGN
-		cc.Body = append(copies, cc.Body...)
 	}
-	if blocking {
-		done := e.unit.scope.fresh("done")
-		e.before = append(e.before, define(ast.NewIdent(done), host("Done")))
-		st.Body.List = append(st.Body.List, interrupted(done))
+	return falls && early
+}
+
+// choosing makes two switches of one: the first finds the number of the clause,
+// the second, over numbers, runs it.
+func (e *emitter) choosing(st *ast.SwitchStmt, labelled func(ast.Stmt) ast.Stmt) ast.Stmt {
+	chosen := e.unit.scope.fresh("clause")
+	find := &ast.SwitchStmt{Tag: st.Tag, Body: &ast.BlockStmt{}}
+	run := &ast.SwitchStmt{Tag: ast.NewIdent(chosen), Body: &ast.BlockStmt{}}
+	for i, c := range st.Body.List {
+		cc := c.(*ast.CaseClause)
+		number := &ast.BasicLit{Kind: token.INT, Value: itoa(i + 1)}
+		find.Body.List = append(find.Body.List, &ast.CaseClause{List: cc.List, Body: []ast.Stmt{
+			&ast.AssignStmt{Lhs: []ast.Expr{ast.NewIdent(chosen)}, Tok: token.ASSIGN, Rhs: []ast.Expr{number}}}})
+		run.Body.List = append(run.Body.List, &ast.CaseClause{List: []ast.Expr{clone(number)}, Body: e.list(cc.Body)})
 	}
-	if len(e.before) == 0 {
-		return st
+	var init []ast.Stmt
+	if st.Init != nil {
+		init = e.statement(st.Init, "")
 	}
-	out := block(append(e.before, st)...)
-	e.before = nil
-	return out
+	return block(append(init, define(ast.NewIdent(chosen), &ast.BasicLit{Kind: token.INT, Value: "0"}), find, labelled(run))...)
 }
 
 // declareBefore puts a variable's declaration before the statement being

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"dpolab/repl"
 )
 
 // A command is a line that begins with %.
@@ -107,7 +105,7 @@ func (t *Terminal) who(string) error {
 		value := ""
 		if v, ok := t.Session.Value(e.Name); ok {
 			if obj := t.Session.Scope().Object(e.Name); obj != nil {
-				value = shorten(repl.Format(obj.Type(), v), 48)
+				value = shorten(t.Session.Format(obj.Type(), v), 48)
 			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.Name, e.Kind, shorten(e.Type, 40), value, e.Cell)
