@@ -24,29 +24,39 @@ func (s *Session) defers() *Defers { return &Defers{session: s} }
 // Push adds a call.
 func (d *Defers) Push(f func()) { d.calls = append(d.calls, f) }
 
-// Run makes the calls, last first, as the function ends; r is what it panics
-// with, nil if it returns. A panic that no call recovers goes on, the last of
-// several.
-func (d *Defers) Run(r any) {
-	d.panicking, d.value = r != nil, r
-	place := d.session.place.Int()
+// Call runs the body of the function and then the calls that it has deferred,
+// last first. A panic that no call recovers goes on, the last of several.
+func (d *Defers) Call(body func()) {
+	s := d.session
+	place := s.place.Int()
+	if d.one(body) {
+		place = s.place.Int()
+	}
 	id := goroutineID()
-	d.session.enter(id, d)
-	defer d.session.leave(id)
+	s.enter(id, d)
+	defer s.leave(id)
+	if d.panicking && errors.Is(asError(d.value), errInterrupted) {
+		defer s.spare(id)() // what it has deferred still runs
+	}
 	for len(d.calls) > 0 {
 		f := d.calls[len(d.calls)-1]
 		d.calls = d.calls[:len(d.calls)-1]
 		if d.one(f) {
-			place = d.session.place.Int()
+			place = s.place.Int()
 		}
 	}
 	if d.panicking {
-		d.session.place.SetInt(place)
+		s.place.SetInt(place)
 		panic(d.value)
 	}
 }
 
-// one makes one call and reports whether it panicked.
+func asError(v any) error {
+	err, _ := v.(error)
+	return err
+}
+
+// one runs one function and reports whether it panicked.
 func (d *Defers) one(f func()) (panicked bool) {
 	finished := false
 	defer func() {
@@ -91,6 +101,9 @@ func (s *Session) recovered() any {
 	}
 	r := d.value
 	d.panicking, d.value = false, nil
+	s.mu.Lock()
+	s.traces = nil
+	s.mu.Unlock()
 	return recoverable(r)
 }
 

@@ -59,10 +59,33 @@ func (s *Session) done() <-chan struct{} {
 	id := goroutineID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running != nil && s.running.goroutine == id {
-		return s.running.done
+	x := s.running
+	if x == nil || x.goroutine != id {
+		return nil
 	}
-	return nil
+	if x.asked > 0 && !s.condemned[id] { // it cleans up
+		return x.abandon
+	}
+	return x.done
+}
+
+// spare lets a goroutine that was interrupted make its deferred calls; they end
+// by a second interrupt. What it returns takes the grace back.
+func (s *Session) spare(id uint64) (again func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.running
+	if x == nil || x.goroutine != id || x.asked > 1 || !s.condemned[id] {
+		return func() {}
+	}
+	delete(s.condemned, id)
+	s.stop.SetBool(len(s.condemned) > 0)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.condemned[id] = true
+		s.stop.SetBool(true)
+	}
 }
 
 // sleep is time.Sleep that an interrupt ends.

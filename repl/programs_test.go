@@ -86,7 +86,7 @@ func compile(t *testing.T, programs map[string]string) func(name string) (string
 		if main < clause {
 			t.Fatalf("%s has no function main", name)
 		}
-		pkg := fmt.Sprintf("program%d", i)
+		pkg := fmt.Sprintf("p%03d", i) // as long as "main", for programs that count the letters of %T
 		write(pkg+"/program.go", text[:clause]+pkg+text[clause+len("main"):main]+"Main"+text[main+len("main"):])
 		fmt.Fprintf(&imports, "\t%q\n", "programs/"+pkg)
 		fmt.Fprintf(&cases, "\tcase %q:\n\t\t%s.Main()\n", name, pkg)
@@ -106,8 +106,8 @@ func compile(t *testing.T, programs map[string]string) func(name string) (string
 		if err != nil {
 			err = fmt.Errorf("compiled: %w\n%s", err, stderr.String())
 		}
-		for i := len(programs) - 1; i >= 0; i-- { // the longer numbers first
-			pkg := fmt.Sprintf("program%d.", i)
+		for i := range len(programs) {
+			pkg := fmt.Sprintf("p%03d.", i)
 			out = bytes.ReplaceAll(bytes.ReplaceAll(out, []byte("programs/"+pkg), []byte("main.")), []byte(pkg), []byte("main."))
 		}
 		return string(out), err

@@ -282,6 +282,8 @@ func (s *Session) Interrupt() bool {
 	case 1:
 		s.condemn(x)
 	case 2:
+		s.condemned[x.goroutine] = true // wherever it returns to
+		s.stop.SetBool(true)
 		close(x.abandon)
 	}
 	return true

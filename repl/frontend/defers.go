@@ -4,28 +4,97 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+
+	"golang.org/x/tools/go/ast/astutil"
 )
 
-// The interpreter computes the arguments of a deferred call when it runs, and
-// recover finds a panic only in a function literal deferred on the spot. So a
-// function that defers keeps its deferred calls with the host, in the order and
-// with the arguments that Go gives them, and the one call that the interpreter
-// is left to defer hands the panic to the host, where recover finds it.
+// The interpreter computes the arguments of a deferred call when it runs, finds
+// a panic only in a function literal deferred on the spot, and holds a lock of
+// the function's variables meanwhile. So a function that defers is cut in two:
+// its body becomes a literal that the host calls, with a list for the deferred
+// calls, in the order and with the arguments that Go gives them. The host makes
+// them when the body has ended and hands the panic, if there is one, to recover.
 
-// withDefers gives a function that defers its list of deferred calls. The
-// results of recover and of functions deferred by others need nothing here.
-func (e *emitter) withDefers(body []ast.Stmt, list func() []ast.Stmt) []ast.Stmt {
+// withDefers lowers the body of a function, in a literal of its own if it
+// defers.
+func (e *emitter) withDefers(f *ast.FuncType, sig *types.Signature, body []ast.Stmt) []ast.Stmt {
 	if !deferring(body) {
-		return list()
+		return e.list(body)
 	}
 	outer := e.deferred
 	e.deferred = e.unit.scope.fresh("deferred")
 	defer func() { e.deferred = outer }()
-	run := &ast.CallExpr{Fun: &ast.SelectorExpr{X: ast.NewIdent(e.deferred), Sel: ast.NewIdent("Run")}, Args: []ast.Expr{&ast.CallExpr{Fun: ast.NewIdent("recover")}}}
-	return append([]ast.Stmt{
-		define(ast.NewIdent(e.deferred), host("Defers")),
-		&ast.DeferStmt{Call: &ast.CallExpr{Fun: &ast.FuncLit{Type: &ast.FuncType{Params: &ast.FieldList{}}, Body: block(&ast.ExprStmt{X: run})}}},
-	}, list()...)
+	head, results := e.resultPlaces(f)
+	lowered := block(e.list(body)...)
+	e.storeResults(lowered, sig, results)
+	call := &ast.CallExpr{Fun: &ast.SelectorExpr{X: ast.NewIdent(e.deferred), Sel: ast.NewIdent("Call")},
+		Args: []ast.Expr{&ast.FuncLit{Type: &ast.FuncType{Params: &ast.FieldList{}}, Body: lowered}}}
+	out := append(head, define(ast.NewIdent(e.deferred), host("Defers")), &ast.ExprStmt{X: call})
+	if len(results) > 0 {
+		out = append(out, &ast.ReturnStmt{})
+	}
+	return out
+}
+
+// resultPlaces gives every result a name, and says how the body's literal
+// reaches it: those that the user named by pointer, as a variable of the body may
+// hide the name.
+func (e *emitter) resultPlaces(f *ast.FuncType) (head []ast.Stmt, places []func() ast.Expr) {
+	if f.Results == nil {
+		return nil, nil
+	}
+	for _, r := range f.Results.List {
+		if len(r.Names) == 0 {
+			r.Names = []*ast.Ident{ast.NewIdent("_")}
+		}
+		for _, id := range r.Names {
+			if id.Name == "_" {
+				id.Name = e.unit.scope.fresh("result")
+				name := id.Name
+				places = append(places, func() ast.Expr { return ast.NewIdent(name) })
+				continue
+			}
+			pointer := e.unit.scope.fresh(id.Name)
+			head = append(head, define(ast.NewIdent(pointer), &ast.UnaryExpr{Op: token.AND, X: ast.NewIdent(id.Name)}))
+			places = append(places, func() ast.Expr { return &ast.StarExpr{X: ast.NewIdent(pointer)} })
+		}
+	}
+	return head, places
+}
+
+// storeResults has return statements leave their values in the results.
+func (e *emitter) storeResults(body *ast.BlockStmt, sig *types.Signature, places []func() ast.Expr) {
+	astutil.Apply(body, func(c *astutil.Cursor) bool {
+		switch n := c.Node().(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.ReturnStmt:
+			if len(n.Results) == 0 {
+				return false
+			}
+			p := &parallel{emitter: e}
+			var last []ast.Stmt
+			store := func(i int, value ast.Expr) {
+				last = append(last, &ast.AssignStmt{Lhs: []ast.Expr{places[i]()}, Tok: token.ASSIGN, Rhs: []ast.Expr{value}})
+			}
+			if len(n.Results) == len(places) {
+				for i, x := range n.Results {
+					store(i, p.hold(x, sig.Results().At(i).Type()))
+				}
+			} else { // one call gives all of them
+				get := &ast.AssignStmt{Tok: token.DEFINE, Rhs: n.Results}
+				for i := range places {
+					name := e.unit.scope.fresh("value")
+					get.Lhs = append(get.Lhs, ast.NewIdent(name))
+					store(i, ast.NewIdent(name))
+				}
+				p.first = append(p.first, get)
+			}
+			c.Replace(block(append(append(p.first, last...), &ast.ReturnStmt{})...))
+			return false
+		}
+		return true
+	}, nil)
 }
 
 // deferring reports whether statements defer, outside of function literals.

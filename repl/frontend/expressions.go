@@ -57,6 +57,11 @@ func (e *emitter) expressions(root ast.Node) {
 				}
 				c.Replace(e.receive(n.X, elem, ok))
 			}
+		case *ast.BinaryExpr:
+			if startsWithKeys(n) { // begin with something else, which is true
+				begin := &ast.BinaryExpr{X: ast.NewIdent(placeVar), Op: token.GEQ, Y: &ast.BasicLit{Kind: token.INT, Value: "0"}}
+				n.X = &ast.ParenExpr{X: &ast.BinaryExpr{X: begin, Op: token.LAND, Y: n.X}}
+			}
 		case *ast.CallExpr:
 			if id, ok := n.Fun.(*ast.Ident); ok {
 				if b, ok := info.Uses[id].(*types.Builtin); ok && b.Name() == "recover" {
@@ -66,6 +71,25 @@ func (e *emitter) expressions(root ast.Node) {
 		}
 		return true
 	})
+}
+
+// startsWithKeys tells left operands of && and || in which the interpreter would
+// take the first key of a composite literal for the operand's value.
+func startsWithKeys(n *ast.BinaryExpr) bool {
+	if n.Op != token.LAND && n.Op != token.LOR {
+		return false
+	}
+	found := false
+	ast.Inspect(n.X, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.KeyValueExpr:
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // folded is the literal of a constant expression, or nil.

@@ -28,8 +28,12 @@ func (e *emitter) function(d *ast.FuncDecl, key string) {
 
 // bodies lowers every function body in a tree.
 func (e *emitter) bodies(n ast.Node) {
-	var found []*ast.BlockStmt
-	var signatures []*types.Signature
+	type function struct {
+		body *ast.BlockStmt
+		typ  *ast.FuncType
+		sig  *types.Signature
+	}
+	var found []function
 	ast.Inspect(n, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
@@ -38,18 +42,18 @@ func (e *emitter) bodies(n ast.Node) {
 				if obj := e.unit.info.Defs[n.Name]; obj != nil {
 					sig = obj.Type().(*types.Signature)
 				}
-				found, signatures = append(found, n.Body), append(signatures, sig)
+				found = append(found, function{n.Body, n.Type, sig})
 			}
 		case *ast.FuncLit:
 			sig, _ := e.unit.info.TypeOf(n).(*types.Signature)
-			found, signatures = append(found, n.Body), append(signatures, sig)
+			found = append(found, function{n.Body, n.Type, sig})
 		}
 		return true
 	})
 	for i := len(found) - 1; i >= 0; i-- { // inner ones first
-		e.enclosing = signatures[i]
-		body := found[i].List
-		found[i].List = append([]ast.Stmt{e.check()}, e.withDefers(body, func() []ast.Stmt { return e.list(body) })...)
+		f := found[i]
+		e.enclosing = f.sig
+		f.body.List = append([]ast.Stmt{e.check()}, e.withDefers(f.typ, f.sig, f.body.List)...)
 	}
 }
 

@@ -59,8 +59,8 @@ func (l *List[T]) Each(f func(T)) {
 
 type Set[T comparable] map[T]struct{}
 
-func (s Set[T]) Add(v T)           { s[v] = struct{}{} }
-func (s Set[T]) Has(v T) bool      { _, ok := s[v]; return ok }
+func (s Set[T]) Add(v T)      { s[v] = struct{}{} }
+func (s Set[T]) Has(v T) bool { _, ok := s[v]; return ok }
 func Keys[M ~map[K]V, K cmp.Ordered, V any](m M) []K {
 	out := make([]K, 0, len(m))
 	for k := range m {
