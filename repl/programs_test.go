@@ -108,7 +108,9 @@ func compile(t *testing.T, programs map[string]string) func(name string) (string
 		}
 		for i := range len(programs) {
 			pkg := fmt.Sprintf("p%03d.", i)
-			out = bytes.ReplaceAll(bytes.ReplaceAll(out, []byte("programs/"+pkg), []byte("main.")), []byte(pkg), []byte("main."))
+			for _, r := range [][2]string{{"programs/" + pkg, "main."}, {pkg, "main."}, {strings.ToUpper(pkg), "MAIN."}} {
+				out = bytes.ReplaceAll(out, []byte(r[0]), []byte(r[1]))
+			}
 		}
 		return string(out), err
 	}

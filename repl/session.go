@@ -174,6 +174,9 @@ func (s *Session) RunFile(name, text string) error {
 func (s *Session) load(prog *frontend.Program) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			if debugLowering {
+				fmt.Fprintf(s.errOut, "%s\n", debug.Stack())
+			}
 			err = fmt.Errorf("the interpreter cannot take this cell: %v", r)
 		}
 	}()

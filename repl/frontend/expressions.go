@@ -32,6 +32,11 @@ func (e *emitter) expressions(root ast.Node) {
 				c.Replace(f)
 				return true
 			}
+			if star, ok := ast.Unparen(n.X).(*ast.StarExpr); ok && info.Types[star].IsValue() {
+				if _, ok := info.TypeOf(star).Underlying().(*types.Struct); ok { // the interpreter gives (*p).f no type in literals
+					n.X = star.X
+				}
+			}
 		}
 		switch n := c.Node().(type) {
 		case ast.Expr:
