@@ -20,11 +20,14 @@ type box struct {
 }
 
 // errorBox is the box of a type with a method Error, so that compiled code sees
-// an error; textBox is that of one with a method String.
+// an error; textBox is that of one with a method String, richBox of one with
+// MIME() map[string]string, by which hosts show a value richly.
 type (
-	errorBox  struct{ box }
-	errorsBox struct{ box } // with Unwrap() []error
-	textBox   struct{ box }
+	errorBox    struct{ box }
+	errorsBox   struct{ box } // with Unwrap() []error
+	textBox     struct{ box }
+	richBox     struct{ box }
+	richTextBox struct{ textBox }
 )
 
 // typeInfo is a type with the host's findings.
@@ -86,7 +89,12 @@ func newBox(t *typeInfo, v any) any {
 		}
 		return errorBox{b}
 	case t.has("String", " -> stringfalse"):
+		if t.has("MIME", " -> map[string]stringfalse") {
+			return richTextBox{textBox{b}}
+		}
 		return textBox{b}
+	case t.has("MIME", " -> map[string]stringfalse"):
+		return richBox{b}
 	}
 	return b
 }
@@ -379,6 +387,10 @@ func (b box) resultOf(name, signature string, args ...reflect.Value) any {
 func (b errorBox) Error() string  { return b.call("Error").(string) }
 func (b errorsBox) Error() string { return b.call("Error").(string) }
 func (b textBox) String() string  { return b.call("String").(string) }
+
+// MIME is the type's own.
+func (b richBox) MIME() map[string]string     { return b.call("MIME").(map[string]string) }
+func (b richTextBox) MIME() map[string]string { return b.call("MIME").(map[string]string) }
 
 // Unwrap is the type's own, for errors.Is and errors.As.
 func (b errorBox) Unwrap() error {

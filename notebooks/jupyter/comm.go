@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"sync"
 
-	"dpolab/repl"
 )
 
 // A comm is a line of messages between the kernel and something in the front
@@ -190,7 +189,7 @@ func (k *Kernel) valueText(name string) (string, bool) {
 	if obj == nil {
 		return "", false
 	}
-	text := []rune(repl.Format(obj.Type(), v))
+	text := []rune(k.session.Format(obj.Type(), v))
 	if len(text) > maxValueText {
 		text = append(text[:maxValueText-1], '…')
 	}
