@@ -3,7 +3,6 @@ package jupyter
 import (
 	"encoding/json"
 	"sync"
-
 )
 
 // A comm is a line of messages between the kernel and something in the front
