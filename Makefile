@@ -17,6 +17,16 @@ SHARED  ?= ../shared
 # eric-mitchell/direct-preference-optimization
 CHECKOUT ?= ../direct-preference-optimization
 
+# Every build has the CUDA backend: gorgonia.org/cu wants a cuda.h and a libcuda
+# to link with, and gets ours, which hold declarations and nothing else. Flags
+# of one package do not reach another, so they are given here.
+CUDA_DRIVER = $(CURDIR)/kernels/cuda/internal/driver
+ifeq (,$(findstring $(CUDA_DRIVER),$(CGO_CFLAGS)))
+export CGO_CFLAGS  := -O2 -g -I$(CUDA_DRIVER)/include $(CGO_CFLAGS)
+export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
+export GOFLAGS     := -tags=cuda $(GOFLAGS)
+endif
+
 .PHONY: all build demo test test-real test-peer test-jupyter test-gonb bench goldens generate fuzz lint clean
 
 all: build

@@ -17,6 +17,7 @@ import (
 
 	"dpolab/kernels"
 	"dpolab/kernels/cpu"
+	"dpolab/kernels/cuda"
 	"dpolab/kernels/device"
 	"dpolab/runtime/config"
 	"dpolab/runtime/demo"
@@ -122,7 +123,7 @@ func devicesCommand() *cobra.Command {
 			defer b.Close()
 			fmt.Printf("cpu   %s (DPOLAB_BF16: auto, native or widen)\n", b.Describe())
 			fmt.Printf("      tiers %v (DPOLAB_CPU chooses); float32 and, stored in half the bytes, bfloat16 and float16\n", cpu.Tiers())
-			fmt.Printf("cuda  not in this build\n")
+			showCUDA(cuda.Examine())
 			return nil
 		},
 	}

@@ -47,6 +47,7 @@ type Backend struct {
 	modules   map[string]driver.Module
 	packed    [maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
 	staging   staging
+	products  products
 	faults    *fault  // what kernels report, in host memory
 	fault     uintptr // its address, for the kernels
 	closed    bool
@@ -96,7 +97,7 @@ func (b *Backend) Close() error {
 	for _, m := range b.modules {
 		errs = append(errs, m.Unload())
 	}
-	errs = append(errs, b.staging.close(), b.closeFaults(), b.allocator.close(), b.stream.Destroy())
+	errs = append(errs, b.closeProducts(), b.staging.close(), b.closeFaults(), b.allocator.close(), b.stream.Destroy())
 	return errors.Join(errs...)
 }
 

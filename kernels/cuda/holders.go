@@ -18,13 +18,13 @@ func caller() (s site) {
 	return s
 }
 
-// String names the first function that is neither of this package nor of the
-// tensor package's storage: the one whose memory it is.
+// String names the first function that is neither an operation here nor in the
+// tensor package: the one whose memory it is.
 func (s site) String() string {
 	frames := runtime.CallersFrames(s[:])
 	for {
 		f, more := frames.Next()
-		if f.Function != "" && !strings.Contains(f.Function, "dpolab/kernels/cuda.") && !strings.Contains(f.Function, "dpolab/runtime/tensor.") {
+		if f.Function != "" && !strings.Contains(f.Function, "dpolab/kernels/cuda.(") && !strings.Contains(f.Function, "dpolab/runtime/tensor.") {
 			name := f.Function[strings.LastIndex(f.Function, "/")+1:]
 			return fmt.Sprintf("%s (%s:%d)", name, filepath.Base(f.File), f.Line)
 		}

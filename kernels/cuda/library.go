@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"dpolab/kernels/cuda/internal/blas"
 	"dpolab/kernels/cuda/internal/driver"
 	"dpolab/kernels/device"
 	"dpolab/kernels/internal/find"
@@ -16,6 +17,7 @@ var loaded struct {
 	sync.Mutex
 	driver  driver.Driver
 	path    string
+	blas    *blas.Library
 	devices map[int]driver.Device
 }
 

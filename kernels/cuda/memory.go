@@ -100,7 +100,7 @@ func (a *allocator) Alloc(n int) (unsafe.Pointer, error) {
 	b := a.take(want, large)
 	if b == nil {
 		var err error
-		if b, err = a.grow(want, large); err != nil {
+		if b, err = a.grow(int64(n), want, large); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +180,7 @@ func (a *allocator) split(b *block, want int64) {
 
 // grow asks the driver for a segment. Where it has none, free segments are
 // given back first: they may be in the wrong sizes.
-func (a *allocator) grow(want int64, large bool) (*block, error) {
+func (a *allocator) grow(asked, want int64, large bool) (*block, error) {
 	segment := int64(smallSegment)
 	if large {
 		segment = largeSegment
@@ -199,7 +199,7 @@ func (a *allocator) grow(want int64, large bool) (*block, error) {
 		}
 	}
 	if outOfMemory(err) {
-		return nil, a.exhausted(want, "the device has no more")
+		return nil, a.exhausted(asked, "the device has no more")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.dev, err)

@@ -84,11 +84,15 @@ func Search(l Library) Result {
 
 // Missing is an error that says where was looked.
 func (r Result) Missing() error {
-	advice := ""
-	if r.Package != "" {
-		advice = fmt.Sprintf("; the Python package %s-cu12 or -cu13 holds it, %s may name the file", r.Package, r.Variable)
+	return fmt.Errorf("%s (%s) was not found, looked in %s; %s", r.Name, r.File, strings.Join(r.Looked, ", "), r.Advice())
+}
+
+// Advice says how the library is come by.
+func (r Result) Advice() string {
+	if r.Package == "" {
+		return "it comes with NVIDIA's driver, " + r.Variable + " may name the file"
 	}
-	return fmt.Errorf("%s (%s) was not found, looked in %s%s", r.Name, r.File, strings.Join(r.Looked, ", "), advice)
+	return fmt.Sprintf("the Python package %s-cu12 or -cu13 holds it, %s may name the file", r.Package, r.Variable)
 }
 
 // place is a variable or pattern that names folders.

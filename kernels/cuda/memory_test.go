@@ -1,0 +1,186 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"dpolab/kernels"
+	"dpolab/kernels/cuda/internal/fake"
+	"dpolab/kernels/device"
+)
+
+// gpu is an instance on the fake GPU, closed with the test.
+func gpu(t *testing.T, index int) *Backend {
+	t.Helper()
+	fake.Install(t)
+	b, err := New(device.Device{Type: device.CUDA, Index: index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestStaging(t *testing.T) {
+	b := gpu(t, 0)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 63, 64, partBytes - 1, partBytes, partBytes + 1, 9*partBytes + 17} {
+		p, err := b.Alloc(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := make([]byte, n), make([]byte, n)
+		for i := range want {
+			want[i] = byte(rng.Uint32())
+		}
+		sent := bytes.Clone(want)
+		b.Upload(p, sent)
+		clear(sent) // may change as soon as Upload returns
+		b.Download(got, p)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d bytes came back different", n)
+		}
+		b.Free(p)
+	}
+}
+
+// TestNoCalls asks nothing of the driver for memory once the sizes have been
+// seen, even if they vary within a bucket.
+func TestNoCalls(t *testing.T) {
+	b := gpu(t, 0)
+	round := func(tokens int) {
+		var held []unsafe.Pointer
+		for _, width := range []int{2560, 7680, 10240, 4, 2560} {
+			p, err := b.Alloc(tokens * width * 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, p)
+		}
+		for _, p := range held {
+			b.Free(p)
+		}
+	}
+	round(1024)
+	before := b.MemoryStats()
+	for _, tokens := range []int{1000, 950, 1023, 1001} {
+		round(tokens)
+	}
+	if after := b.MemoryStats(); after.SystemAllocs != before.SystemAllocs || after.ReservedBytes != before.ReservedBytes {
+		t.Errorf("%+v, then %+v for no longer batches", before, after)
+	}
+	b.EmptyCache()
+	if s := b.MemoryStats(); s.ReservedBytes != 0 {
+		t.Errorf("%d bytes reserved by an empty cache", s.ReservedBytes)
+	}
+}
+
+func hold(t *testing.T, b *Backend, n int) unsafe.Pointer {
+	p, err := b.Alloc(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestOutOfMemory names what was asked and who holds most, and leaves an
+// instance that works; memory that is cached in other sizes is no obstacle.
+func TestOutOfMemory(t *testing.T) {
+	b := gpu(t, 0)
+	var list []unsafe.Pointer
+	for range 10 { // fill the cache with what the next request cannot use
+		list = append(list, hold(t, b, 40<<20))
+	}
+	for _, p := range list {
+		b.Free(p)
+	}
+	big := hold(t, b, 800<<20)
+	_, err := b.Alloc(700 << 20)
+	if err == nil {
+		t.Fatal("1500 MiB from a device of 1024")
+	}
+	for _, want := range []string{"cuda:0", "700.0 MiB asked", "800.0 MiB live", "cuda.TestOutOfMemory", "memory_test.go"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	b.Free(big)
+	b.Free(hold(t, b, 700<<20))
+}
+
+// TestUsage counts all instances of a device together, and each device alone.
+func TestUsage(t *testing.T) {
+	first, second, other := gpu(t, 0), gpu(t, 0), gpu(t, 1)
+	before, elsewhere := DeviceUsage(0), DeviceUsage(1)
+	p, q := hold(t, first, 1000), hold(t, second, 500)
+	if got := DeviceUsage(0).LiveBytes - before.LiveBytes; got != 1500 {
+		t.Errorf("%d bytes live on the device, want 1500", got)
+	}
+	if DeviceUsage(1) != elsewhere {
+		t.Errorf("%+v on the other device", DeviceUsage(1))
+	}
+	first.Free(p)
+	second.Free(q)
+	_ = other
+}
+
+// TestNothingLeft closes an instance with live memory and queued work: the
+// driver is given everything back.
+func TestNothingLeft(t *testing.T) {
+	b := gpu(t, 0)
+	before := fake.Held()
+	c, err := New(device.Device{Type: device.CUDA, Index: 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold(t, c, 100)
+	p := hold(t, c, 30<<20)
+	c.Upload(p, make([]byte, 30<<20))
+	c.check("gemm", c.openProducts())
+	if held := fake.Held(); held == before {
+		t.Errorf("%s held with an instance and without", held)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := fake.Held(); after != before {
+		t.Errorf("%s, and before %s", after, before)
+	}
+	_ = b
+}
+
+func TestDevices(t *testing.T) {
+	gpu(t, 0)
+	list, err := Devices()
+	if err != nil || len(list) != 2 || list[1] != (device.Device{Type: device.CUDA, Index: 1}) {
+		t.Errorf("%v, %v: want the fake driver's two", list, err)
+	}
+	if _, err := New(device.Device{Type: device.CUDA, Index: 2}); err == nil || !strings.Contains(err.Error(), "has 2") {
+		t.Errorf("cuda:2: %v", err)
+	}
+}
+
+// TestFault raises what a kernel has written.
+func TestFault(t *testing.T) {
+	b := gpu(t, 0)
+	*b.faults = fault{Set: 1, Op: faultOp("test"), Index: 9, Position: 4, Limit: 8}
+	defer func() {
+		err, _ := recover().(error)
+		var e *kernels.Error
+		if !errors.As(err, &e) || e.Op != "test" || !strings.Contains(e.Error(), "index 9 at position 4, want 0 to 7") {
+			t.Errorf("raised %v", err)
+		}
+		b.Synchronize() // once only
+	}()
+	b.Synchronize()
+}
