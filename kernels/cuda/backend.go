@@ -1,12 +1,13 @@
 // Package cuda is the CUDA backend: the kernels of src/, matrix products by
 // cuBLASLt, and a caching allocator, on one GPU.
 //
-// # One rank, one stream
+// # One rank, two streams
 //
 // A [Backend] is one rank's share of a GPU: an allocator and a stream in which
-// everything it does is queued in order. Operations return as soon as they are
+// every operation is queued in order. Operations return as soon as they are
 // queued; [Backend.Synchronize], [Backend.Download] and operations that return
-// a number wait. Several ranks may share one GPU.
+// a number wait. A second stream is for what runs beside that: collectives, and
+// copies from and to the host. Several ranks may share one GPU.
 //
 // # What is needed
 //
@@ -42,7 +43,9 @@ type Backend struct {
 	dev       device.Device
 	gpu       driver.Device
 	info      driver.Info
-	stream    driver.Stream
+	stream    driver.Stream // kernels.Compute
+	transfer  driver.Stream // kernels.Transfer
+	events    eventPool
 	functions map[string]*function
 	modules   map[string]driver.Module
 	packed    [maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
@@ -65,6 +68,10 @@ func New(d device.Device) (*Backend, error) {
 	if b.stream, err = gpu.NewStream(); err != nil {
 		return nil, fmt.Errorf("cuda: %s: %w", d, err)
 	}
+	if b.transfer, err = gpu.NewStream(); err != nil {
+		return nil, errors.Join(fmt.Errorf("cuda: %s: %w", d, err), b.stream.Destroy())
+	}
+	b.events.gpu = gpu
 	b.allocator = newAllocator(d, gpu, b.stream)
 	if err := errors.Join(b.openFaults(), b.staging.open(gpu, b.stream)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cuda: %s: %w", d, err), b.Close())
@@ -84,6 +91,7 @@ func (b *Backend) Describe() string {
 // went wrong on the device meanwhile.
 func (b *Backend) Synchronize() {
 	b.check("synchronize", b.stream.Synchronize())
+	b.check("synchronize", b.transfer.Synchronize())
 	b.raiseFault()
 }
 
@@ -93,11 +101,11 @@ func (b *Backend) Close() error {
 		return nil
 	}
 	b.closed = true
-	errs := []error{b.stream.Synchronize()}
+	errs := []error{b.stream.Synchronize(), b.transfer.Synchronize()}
 	for _, m := range b.modules {
 		errs = append(errs, m.Unload())
 	}
-	errs = append(errs, b.closeProducts(), b.staging.close(), b.closeFaults(), b.allocator.close(), b.stream.Destroy())
+	errs = append(errs, b.closeProducts(), b.staging.close(), b.closeFaults(), b.allocator.close(), b.events.close(), b.stream.Destroy(), b.transfer.Destroy())
 	return errors.Join(errs...)
 }
 

@@ -21,12 +21,11 @@ type function struct {
 // launch queues a kernel whose one parameter is the structure at args, which
 // may change as soon as launch returns.
 func (b *Backend) launch(kernel string, grid [3]int, threads, shared int, args unsafe.Pointer, size uintptr) {
-	f := b.function(kernel)
-	b.start(kernel, f, grid, threads, shared, args, size)
+	b.start(b.stream, kernel, b.function(kernel), grid, threads, shared, args, size)
 }
 
-// start queues a kernel that is loaded.
-func (b *Backend) start(kernel string, f *function, grid [3]int, threads, shared int, args unsafe.Pointer, size uintptr) {
+// start queues a kernel that is loaded in a stream.
+func (b *Backend) start(stream driver.Stream, kernel string, f *function, grid [3]int, threads, shared int, args unsafe.Pointer, size uintptr) {
 	if grid[0] == 0 || grid[1] == 0 || grid[2] == 0 {
 		return
 	}
@@ -38,7 +37,7 @@ func (b *Backend) start(kernel string, f *function, grid [3]int, threads, shared
 		panic(&kernels.Error{Op: kernel, Err: fmt.Errorf("%d bytes of arguments, want at most %d", size, maxArguments)})
 	}
 	copy(b.packed[:], unsafe.Slice((*byte)(args), size))
-	b.check(kernel, b.stream.Launch(f.Function, grid, threads, shared, unsafe.Pointer(&b.packed), int(size)))
+	b.check(kernel, stream.Launch(f.Function, grid, threads, shared, unsafe.Pointer(&b.packed), int(size)))
 }
 
 // function finds a kernel by name and loads its module when it is first used.

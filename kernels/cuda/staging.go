@@ -35,7 +35,7 @@ func (s *staging) open(gpu driver.Device, stream driver.Stream) error {
 		return err
 	}
 	for i := range s.used {
-		if s.used[i], err = gpu.NewEvent(); err != nil {
+		if s.used[i], err = gpu.NewEvent(false); err != nil {
 			return err
 		}
 	}

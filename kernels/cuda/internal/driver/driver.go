@@ -66,7 +66,8 @@ type Device interface {
 	// AllowShared lets a kernel use that much dynamic shared memory.
 	AllowShared(f Function, bytes int) error
 	NewStream() (Stream, error)
-	NewEvent() (Event, error)
+	// NewEvent makes an event; only one with a time can be asked for Since.
+	NewEvent(timed bool) (Event, error)
 	// EnablePeer lets this device's kernels read the other's memory.
 	EnablePeer(other Device) error
 	// Context is the CUcontext, for libraries.
@@ -104,6 +105,8 @@ type Stream interface {
 // Event marks a place in a stream.
 type Event interface {
 	Synchronize() error
+	// Done reports whether the work before the event has finished.
+	Done() (bool, error)
 	// Since is the time from an earlier event to this one in seconds.
 	Since(start Event) (float64, error)
 	Destroy() error

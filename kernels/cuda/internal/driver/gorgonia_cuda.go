@@ -291,10 +291,27 @@ type event struct {
 	e   cu.Event
 }
 
-func (d *gpu) NewEvent() (Event, error) {
+func (d *gpu) NewEvent(timed bool) (Event, error) {
 	e := &event{dev: d}
-	err := d.do("cuEventCreate", func() (err error) { e.e, err = cu.MakeEvent(cu.BlockingSyncEvent); return err })
+	flags := cu.BlockingSyncEvent // a thread that waits sleeps
+	if !timed {
+		flags |= cu.DisableTiming
+	}
+	err := d.do("cuEventCreate", func() (err error) { e.e, err = cu.MakeEvent(flags); return err })
 	return e, err
+}
+
+func (e *event) Done() (bool, error) {
+	pending := false
+	err := e.dev.do("cuEventQuery", func() error {
+		err := e.e.Query()
+		if err == cu.NotReady {
+			pending = true
+			return nil
+		}
+		return err
+	})
+	return !pending, err
 }
 
 func (e *event) Synchronize() error { return e.dev.do("cuEventSynchronize", e.e.Synchronize) }
