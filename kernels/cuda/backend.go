@@ -35,7 +35,10 @@ import (
 	"dpolab/kernels/device"
 )
 
-func init() { kernels.Register(device.CUDA, open) }
+func init() {
+	kernels.Register(device.CUDA, open)
+	kernels.RegisterList(device.CUDA, Devices)
+}
 
 // Backend is one rank's GPU: an allocator and a stream.
 type Backend struct {

@@ -20,7 +20,6 @@ var _ kernels.Products = (*Backend)(nil)
 type products struct {
 	handle    *blas.Handle
 	workspace driver.Ptr
-	tf32      bool
 }
 
 // workspaceBytes is what cuBLASLt's best algorithms want: more on Hopper.
@@ -132,7 +131,7 @@ func (b *Backend) matmul(g *kernels.GemmArgs) bool {
 	if s.Batch > 1 {
 		s.StrideA, s.StrideB, s.StrideC = g.StrideA, g.StrideB, g.StrideC
 	}
-	if b.products.tf32 && g.A.DType == dtype.Float32 {
+	if kernels.TF32Allowed() && g.A.DType == dtype.Float32 {
 		s.Compute = blas.TF32
 	}
 	bias, done := b.biasAs(g)

@@ -3,13 +3,11 @@ package cuda
 import (
 	"fmt"
 
+	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 )
 
-// AllowTF32 lets products of float32 matrices round their operands to TF32 (8
-// bits of exponent, 10 of fraction; sums stay float32), which tensor cores take
-// about eight times as fast. It is off unless asked for, as it is in PyTorch.
-func (b *Backend) AllowTF32(on bool) { b.products.tf32 = on }
+var _ kernels.Selective = (*Backend)(nil)
 
 // Supports reports why tensors of a type cannot be computed with on this GPU,
 // or nil.

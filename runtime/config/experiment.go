@@ -59,6 +59,7 @@ type Experiment struct {
 
 	Devices           string `key:"devices" help:"cpu, cpu:N for N ranks, cuda:0, cuda:0,1, cuda:all, or cuda:0,0 for two ranks that share a GPU"`
 	Threads           int    `key:"threads" help:"CPU threads per rank (0: the cores divided by the ranks)"`
+	TF32              bool   `key:"tf32" help:"let GPUs round the operands of float32 products to TF32"`
 	ShardingStrategy  string `key:"sharding_strategy" choices:"FULL_SHARD,SHARD_GRAD_OP,NO_SHARD,HYBRID_SHARD" help:"how FSDPTrainer spreads the model"`
 	ShardSize         int    `key:"shard_size" help:"ranks per copy of the model under HYBRID_SHARD"`
 	CPUOffload        bool   `key:"cpu_offload" help:"keep master weights, their gradients and the optimizer's state in host memory, and update them there (FSDPTrainer)"`

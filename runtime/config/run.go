@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"dpolab/kernels/device"
+	"dpolab/kernels"
 	"dpolab/runtime/data"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/fsdp"
@@ -78,10 +78,11 @@ func (r *Run) start(events train.Events) (err error) {
 	if r.Dir, err = e.chooseDir(); err != nil {
 		return err
 	}
-	devices, err := device.ParseList(e.Devices)
+	devices, err := kernels.ParseDevices(e.Devices)
 	if err != nil {
 		return err
 	}
+	kernels.AllowTF32(e.TF32)
 	if r.World, err = distributed.NewWorld(devices, e.Threads); err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"os"
 
-	"dpolab/kernels/device"
+	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/fsdp"
 )
@@ -149,7 +149,7 @@ func (e *Experiment) validateSources() error {
 }
 
 func (e *Experiment) validateTrainer() error {
-	devices, err := device.ParseList(e.Devices)
+	devices, err := kernels.ParseDevices(e.Devices)
 	if err != nil {
 		return fmt.Errorf("config: devices=%s: %w", e.Devices, err)
 	}

@@ -52,6 +52,12 @@ func FullyShard(m nn.Module, r *distributed.Rank, cfg Config) (*Model, error) {
 	if err := cfg.MixedPrecision.Validate(); err != nil {
 		return nil, err
 	}
+	if err := cfg.MixedPrecision.supported(r.Dev); err != nil {
+		return nil, err
+	}
+	if err := r.Dev.Supports(cfg.MasterDType); err != nil {
+		return nil, fmt.Errorf("fsdp: %w", err)
+	}
 	mesh, err := NewMesh(r, cfg.Strategy, cfg.ShardSize)
 	if err != nil {
 		return nil, err
@@ -178,6 +184,9 @@ func (f *Model) MixedPrecision() MixedPrecision { return f.config.MixedPrecision
 // gradients and optimizer state are untouched.
 func (f *Model) SetMixedPrecision(mp MixedPrecision) error {
 	if err := mp.Validate(); err != nil {
+		return err
+	}
+	if err := mp.supported(f.dev); err != nil {
 		return err
 	}
 	f.order.turn(nil)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dpolab/kernels/dtype"
+	"dpolab/runtime/tensor"
 )
 
 // MixedPrecision says in which types a sharded model computes and
@@ -57,6 +58,16 @@ func (mp MixedPrecision) Validate() error {
 		return err
 	}
 	return check("BufferDType", mp.BufferDType)
+}
+
+// supported reports a field whose type the device cannot compute in.
+func (mp MixedPrecision) supported(dev *tensor.Device) error {
+	for _, dt := range []dtype.DType{mp.ParamDType, mp.ReduceDType, mp.BufferDType} {
+		if err := dev.Supports(dt); err != nil {
+			return fmt.Errorf("fsdp: MixedPrecision %s: %w", mp, err)
+		}
+	}
+	return nil
 }
 
 // String shows the three types as "param=bfloat16 reduce=float32 buffer=float32".

@@ -3,6 +3,7 @@ package tensor
 import (
 	"dpolab/kernels"
 	"dpolab/kernels/device"
+	"dpolab/kernels/dtype"
 )
 
 // Device is one place where tensors live and operations run in order: a
@@ -35,6 +36,14 @@ func OpenOn(b kernels.Backend) *Device { return &Device{backend: b} }
 func (d *Device) Backend() kernels.Backend { return d.backend }
 
 func (d *Device) String() string { return d.backend.Device().String() }
+
+// Supports reports why the device cannot compute in a type, or nil.
+func (d *Device) Supports(dt dtype.DType) error {
+	if s, ok := d.backend.(kernels.Selective); ok {
+		return s.Supports(dt)
+	}
+	return nil
+}
 
 // MemoryStats are the allocator's figures.
 func (d *Device) MemoryStats() kernels.MemoryStats { return d.backend.MemoryStats() }

@@ -12,7 +12,8 @@ import (
 	"dpolab/runtime/nn"
 	"dpolab/runtime/train"
 
-	_ "dpolab/kernels/cpu" // the backend that every machine has
+	_ "dpolab/kernels/cpu"  // the backend that every machine has
+	_ "dpolab/kernels/cuda" // found when it is asked for
 )
 
 // Model is a causal language model. Loading one reads its configuration only:

@@ -9,7 +9,7 @@ import (
 	"os/signal"
 	"sync"
 
-	"dpolab/kernels/device"
+	"dpolab/kernels"
 	"dpolab/runtime/distributed"
 	"dpolab/stdlib/display"
 	"dpolab/stdlib/plot"
@@ -171,7 +171,7 @@ func acquire(devices string, threads int) (*world, error) {
 		w.users++
 		return w, nil
 	}
-	list, err := device.ParseList(devices)
+	list, err := kernels.ParseDevices(devices)
 	if err != nil {
 		return nil, err
 	}

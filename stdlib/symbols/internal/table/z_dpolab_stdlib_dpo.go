@@ -10,6 +10,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 	Path: "dpolab/stdlib/dpo",
 	Name: "dpo",
 	Values: []Entry{
+		{"AllowTF32", dpo.AllowTF32},
 		{"Args", dpo.Args},
 		{"AveragedIPO", dpo.AveragedIPO},
 		{"BFloat16", dpo.BFloat16},
