@@ -64,3 +64,39 @@ func TestBF16Modes(t *testing.T) {
 	})
 	t.Logf("AVX512_BF16: %t", able)
 }
+
+// TestReuse: a freed block serves requests down to half its size, so that
+// batches of ever other lengths settle on blocks they share.
+func TestReuse(t *testing.T) {
+	b, err := cpu.New(device.Device{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, size := range []int{100 << 10, 3 << 20} { // of the system's small pages, and of its large ones
+		p, err := b.Alloc(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Free(p)
+		for _, c := range []struct {
+			asked  int
+			reuses bool
+		}{{size, true}, {size/2 + size/8, true}, {size / 4, false}} {
+			before := b.MemoryStats()
+			q, err := b.Alloc(c.asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := b.MemoryStats()
+			if reused := after.SystemAllocs == before.SystemAllocs; reused != c.reuses {
+				t.Errorf("%d bytes after freeing %d: reused %t, want %t", c.asked, size, reused, c.reuses)
+			}
+			if got := after.LiveBytes - before.LiveBytes; got != int64(c.asked) {
+				t.Errorf("%d bytes asked, %d more live", c.asked, got)
+			}
+			b.Free(q)
+		}
+		b.EmptyCache()
+	}
+}
