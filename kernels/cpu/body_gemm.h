@@ -1,11 +1,14 @@
 // Matrix products in the manner of BLIS. B is packed once, by all threads
-// together, and shared; each thread packs rows of A of its own and walks a
-// register tile over the two. Sums stay in the nearest cache over the whole
-// depth, so that C is read and written once, whatever its type.
+// together, and shared; each thread packs blocks of A of its own, which stay in
+// the second-level cache, and walks a register tile over the two. Sums are
+// float32 until the whole depth is in, so that C is read and written once,
+// whatever its type.
 
 enum {
-	KC = 256,  // steps whose B panel is used by all of a block's rows before the next
-	RB = 16,   // register tiles in a block of rows, at most
+	KC = 256,          // steps of B's panel that stay in the first-level cache
+	RB = 16,           // register tiles in a block of rows, at most
+	MARGIN = 16,       // words that packing may write after the last panel
+	DEPTH = GEMM_DEPTH // steps of a block of A: with RB tiles of rows, 200 KB on AVX2
 };
 
 static inline int64_t steps_of(const gemm_args *g) { return g->a.type == PAIRS ? (g->k + 1) / 2 : g->k; }
@@ -15,47 +18,63 @@ static void gemm_pack(const gemm_args *g, int64_t j0, int64_t j1) {
 	pack_b(g->pb + j0 * steps_of(g), g->b, g->ldb, !g->tb, j0, j1 - j0, g->k);
 }
 
+// pack_block packs steps [p, p+count) of rows [i0, i0+m) of A.
+static void pack_block(float *pa, const gemm_args *g, int64_t i0, int64_t m, int64_t p, int64_t count) {
+	arr a = g->a;
+	int64_t each = a.type == PAIRS ? 2 : 1, at = p * each, k = g->k - at < count * each ? g->k - at : count * each;
+	a.p = (char *)a.p + (g->ta ? at * g->lda : at) * size_of(a.type);
+	pack_a(pa, a, g->lda, g->ta, i0, m, k);
+}
+
 // gemm_rows computes rows [i0, i1) and columns [j0, j1) of C with B packed;
-// both starts are multiples of a tile. pa is the caller's, for A.
+// both starts are multiples of a tile. pa is the caller's, for RB·MR·DEPTH + MARGIN
+// words of A and, where the depth exceeds DEPTH, as many sums as C has elements
+// in RB·MR rows, columns rounded up to whole tiles.
 static void gemm_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) {
-	float sums[RB][MR * NR] __attribute__((aligned(64)));
+	float few[RB][MR * NR] __attribute__((aligned(64)));
 	float bias[NR];
 	int64_t steps = steps_of(g);
 	for (; i0 < i1; i0 += RB * MR) {
-		int64_t m = i1 - i0 < RB * MR ? i1 - i0 : RB * MR;
-		pack_a(pa, g->a, g->lda, g->ta, i0, m, g->k);
-		for (int64_t j = j0; j < j1; j += NR) {
-			int cols = (int)(j1 - j < NR ? j1 - j : NR);
-			const float *b = g->pb + j * steps;
-			if (g->bias.p) widen(bias, g->bias, j, cols);
-			int64_t p = 0;
-			do {
-				int64_t kc = steps - p < KC ? steps - p : KC;
-				for (int64_t i = 0; i < m; i += MR) {
-					const float *a = pa + i * steps + p * MR;
+		int64_t m = i1 - i0 < RB * MR ? i1 - i0 : RB * MR, p0 = 0;
+		do {
+			int64_t dc = steps - p0 < DEPTH ? steps - p0 : DEPTH;
+			int last = p0 + dc == steps;
+			if (dc > 0) pack_block(pa, g, i0, m, p0, dc);
+			for (int64_t j = j0; j < j1; j += NR) {
+				float(*sums)[MR * NR] = steps <= DEPTH ? few : (float(*)[MR * NR])(pa + RB * MR * DEPTH + MARGIN + (j - j0) * RB * MR);
+				int cols = (int)(j1 - j < NR ? j1 - j : NR);
+				const float *b = g->pb + j * steps + p0 * NR;
+				if (last && g->bias.p) widen(bias, g->bias, j, cols);
+				int64_t p = 0;
+				do {
+					int64_t kc = dc - p < KC ? dc - p : KC;
+					for (int64_t i = 0; i < m; i += MR) {
+						const float *a = pa + i * dc + p * MR;
 #if HAVE_BF16
-					if (g->a.type == PAIRS) tile_pairs(kc, (const uint32_t *)a, (const uint32_t *)(b + p * NR), sums[i / MR], p > 0);
-					else
+						if (g->a.type == PAIRS) tile_pairs(kc, (const uint32_t *)a, (const uint32_t *)(b + p * NR), sums[i / MR], p0 + p > 0);
+						else
 #endif
-						tile_sums(kc, a, b + p * NR, sums[i / MR], p > 0);
-					if (p + kc == steps)
-						tile_store(sums[i / MR], g->c, (i0 + i) * g->ldc + j, g->ldc, (int)(m - i < MR ? m - i : MR), cols, g->alpha, g->beta, g->bias.p ? bias : NULL);
-				}
-				p += KC;
-			} while (p < steps);
-		}
+							tile_sums(kc, a, b + p * NR, sums[i / MR], p0 + p > 0);
+						if (last && p + kc == dc)
+							tile_store(sums[i / MR], g->c, (i0 + i) * g->ldc + j, g->ldc, (int)(m - i < MR ? m - i : MR), cols, g->alpha, g->beta, g->bias.p ? bias : NULL);
+					}
+					p += KC;
+				} while (p < dc);
+			}
+			p0 += DEPTH;
+		} while (p0 < steps);
 	}
 }
 
 // gemm_few computes columns [j0, j1) of a product with at most FEW rows and B
 // stored [n, k], as generation makes them: dot products without packing.
 static void gemm_few(const gemm_args *g, int64_t j0, int64_t j1) {
-	enum { FEW = 4, DEPTH = 256 };
-	float ba[FEW][DEPTH], bb[DEPTH];
+	enum { FEW = 4, SPAN = 256 };
+	float ba[FEW][SPAN], bb[SPAN];
 	for (int64_t j = j0; j < j1; j++) {
 		float sums[FEW] = {0};
-		for (int64_t p = 0; p < g->k; p += DEPTH) {
-			int64_t kk = g->k - p < DEPTH ? g->k - p : DEPTH;
+		for (int64_t p = 0; p < g->k; p += SPAN) {
+			int64_t kk = g->k - p < SPAN ? g->k - p : SPAN;
 			const float *b = in(g->b, j * g->ldb + p, kk, bb);
 			for (int64_t i = 0; i < g->m; i++) {
 				const float *a = in(g->a, i * g->lda + p, kk, ba[i]);
@@ -88,7 +107,7 @@ static void gemm_few(const gemm_args *g, int64_t j0, int64_t j1) {
 // product is a whole product of float32 blocks on one thread, for the kernels
 // that are made of it. Its depth is cut so that the panels fit the scratch.
 static inline void product(float *scratch, int ta, int tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-	enum { DEPTH = 2048, A_FLOATS = RB * MR * DEPTH + VW, COLS = (GEMM_SCRATCH - A_FLOATS) / DEPTH / NR * NR };
+	enum { A_FLOATS = RB * MR * DEPTH + MARGIN, COLS = (GEMM_SCRATCH - A_FLOATS) / DEPTH / NR * NR };
 	float *pa = scratch, *pb = scratch + (A_FLOATS + 15) / 16 * 16;
 	for (int64_t p = 0; p < k || p == 0; p += DEPTH, beta = 1)
 		for (int64_t j = 0; j < n; j += COLS) {

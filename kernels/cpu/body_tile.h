@@ -17,13 +17,25 @@ static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *r
 		for (int j = 0; j < NRV; j++) *(vf *)(sums + i * NR + j * VW) = acc[i][j];
 }
 
-// ONE_LOAD keeps a repeated element in a register. Left to itself the compiler
-// reads it from memory again for each vector of B, and the loads become the
-// limit.
-#if defined(__x86_64__)
-#define ONE_LOAD(v) __asm__("" : "+v"(v))
+// REPEAT fills a vector with one element, and MULTIPLY_ADD adds x*y to acc.
+// They are written out because the compiler, left to itself, repeats through
+// the adder, or reads the element again for each vector of B, and keeps one of
+// the sums in memory.
+#if defined(__x86_64__) && VW > 4
+#define REPEAT(v, p) __asm__("vbroadcastss %1, %0" : "=v"(v) : "m"(*(p)))
+#define MULTIPLY_ADD(acc, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(y))
+// FETCH_AHEAD asks for what both panels hold some steps on, a line of memory
+// at a time: the first tile of a block reads B from the last cache.
+enum { A_AHEAD = 192, B_AHEAD = 512 };
+#define FETCH_AHEAD(a, b, p)                                                                             \
+	do {                                                                                                 \
+		if (MR > 8 || (p) % 2 == 0) __builtin_prefetch((a) + (p) * MR + A_AHEAD);                        \
+		for (int l = 0; l < NR; l += 16) __builtin_prefetch((b) + (p) * NR + B_AHEAD + l);               \
+	} while (0)
 #else
-#define ONE_LOAD(v) (void)0
+#define FETCH_AHEAD(a, b, p) (void)0
+#define REPEAT(v, p) for (int l = 0; l < VW; l++) (v)[l] = *(p)
+#define MULTIPLY_ADD(acc, x, y) (acc) += (x) * (y)
 #endif
 
 // tile_sums adds up k products per element.
@@ -33,16 +45,18 @@ static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict
 	for (int i = 0; i < MR; i++)
 #pragma GCC unroll 4
 		for (int j = 0; j < NRV; j++) acc[i][j] = (vf){0};
+#pragma GCC unroll 4
 	for (int64_t p = 0; p < k; p++) {
+		FETCH_AHEAD(a, b, p);
 		vf bv[NRV];
 #pragma GCC unroll 4
 		for (int j = 0; j < NRV; j++) bv[j] = *(const vf *)(b + p * NR + j * VW);
 #pragma GCC unroll 16
 		for (int i = 0; i < MR; i++) {
-			vf s = (vf){0} + a[p * MR + i];
-			ONE_LOAD(s);
+			vf s;
+			REPEAT(s, a + p * MR + i);
 #pragma GCC unroll 4
-			for (int j = 0; j < NRV; j++) acc[i][j] += s * bv[j];
+			for (int j = 0; j < NRV; j++) MULTIPLY_ADD(acc[i][j], s, bv[j]);
 		}
 	}
 	keep(acc, sums, more);
@@ -65,8 +79,8 @@ static __attribute__((noinline)) void tile_pairs(int64_t k, const uint32_t *rest
 		for (int j = 0; j < NRV; j++) bv[j] = *(const vi *)(b + p * NR + j * VW);
 #pragma GCC unroll 16
 		for (int i = 0; i < MR; i++) {
-			vi s = (vi){0} + (int32_t)a[p * MR + i];
-			ONE_LOAD(s);
+			vi s;
+			REPEAT(s, a + p * MR + i);
 #pragma GCC unroll 4
 			for (int j = 0; j < NRV; j++) __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[i][j]) : "v"(bv[j]), "v"(s));
 		}

@@ -92,6 +92,8 @@ typedef struct {
 extern const cpu_ops cpu_ops_portable;
 #if defined(__x86_64__)
 extern const cpu_ops cpu_ops_avx2, cpu_ops_avx512;
+#elif defined(__aarch64__)
+extern const cpu_ops cpu_ops_neon;
 #endif
 
 // cpu_select returns the tier of that name, or the best one for an empty name;
@@ -133,7 +135,9 @@ void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, 
 void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
 void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u);
 
-// Size in floats of the scratch memory of kernels made of products.
-enum { GEMM_SCRATCH = 1024 * 1024 };
+enum {
+	GEMM_SCRATCH = 1024 * 1024, // floats of scratch memory of kernels made of products
+	GEMM_DEPTH = 512,           // words along the depth of a packed block of A
+};
 
 #endif

@@ -34,6 +34,8 @@ const cpu_ops *cpu_select(const char *name) {
 	__builtin_cpu_init();
 	if ((any || !strcmp(name, "avx512")) && has_avx512()) return &cpu_ops_avx512;
 	if ((any || !strcmp(name, "avx2")) && has_avx2()) return &cpu_ops_avx2;
+#elif defined(__aarch64__)
+	if (any || !strcmp(name, "neon")) return &cpu_ops_neon; // part of the architecture
 #endif
 	if (any || !strcmp(name, "portable")) return &cpu_ops_portable;
 	return NULL;

@@ -15,12 +15,12 @@ const gemmGrain = 1 << 18
 const fewRows = 4
 
 // packedWords is how much of B is packed at a time: 8 MB, a part of the
-// third-level cache. blockWords is what a block of rows of A may take of the
-// second-level cache.
-const (
-	packedWords = 1 << 21
-	blockWords  = 1 << 17
-)
+// third-level cache.
+const packedWords = 1 << 21
+
+// blockTiles is how many register tiles make a block of rows of A: RB of
+// body_gemm.h.
+const blockTiles = 16
 
 func (b *Backend) Gemm(g *kernels.GemmArgs) {
 	batch := max(g.Batch, 1)
@@ -74,9 +74,8 @@ func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
 	b.ranges(panels, threads, func(lo, hi int) {
 		C.call_gemm_pack(b.ops, &args, C.int64_t(lo*nr), C.int64_t(min(hi*nr, n)))
 	})
-	// Blocks of rows fit the second-level cache; where they are too few to
-	// share, columns are cut too.
-	most := min(max(blockWords/max(depth, 1)/mr, 2), 16) * mr
+	// Where blocks of rows are too few to share, columns are cut too.
+	most := blockTiles * mr
 	blocks := (g.M + most - 1) / most
 	rows := roundUp((g.M+blocks-1)/blocks, mr)
 	blocks = (g.M + rows - 1) / rows
@@ -86,8 +85,12 @@ func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
 	}
 	width := (panels + cuts - 1) / cuts * nr
 	cuts = (n + width - 1) / width
+	words := most*min(depth, C.GEMM_DEPTH) + 64
+	if depth > C.GEMM_DEPTH {
+		words += most * roundUp(min(width, n), nr) // the sums so far
+	}
 	b.share(blocks*cuts, threads, func(next func() int) {
-		pa := b.must("gemm", 4*(rows*depth+64))
+		pa := b.must("gemm", 4*words)
 		defer b.Free(pa)
 		for t := next(); t >= 0; t = next() {
 			i0, c0 := t/cuts*rows, t%cuts*width
