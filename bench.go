@@ -48,7 +48,7 @@ func benchCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.Quick, "quick", false, "three rounds, all threads only, no torch.compile")
+	f.BoolVar(&o.Quick, "quick", false, "ten minutes instead of an hour: three rounds, fewer rows of each table")
 	f.StringVar(&o.Case, "case", "", "only cases whose name contains this: sft, dpo, layout, kernel, scaling")
 	f.IntVar(&rounds, "rounds", 0, "rounds per side (default 5)")
 	f.IntSliceVar(&o.Threads, "threads", o.Threads, "thread counts to measure with")

@@ -2,7 +2,7 @@
 
     {"op": "versions"}                                          -> {"versions": {..}}
     {"op": "open", "job": {"kind": "sft" | "dpo", ..}}          -> {}
-    {"op": "step", "examples": [{"prompt": [..], "chosen": [..], "rejected": [..]}]} -> {"seconds": [s], "loss": x}
+    {"op": "step", "examples": [{"prompt": [..], "chosen": [..], "rejected": [..]}]} -> {"seconds": [s], "cpu": [s], "loss": x}
     {"op": "reset_peak"}, {"op": "memory"}                      -> {"rss", "peak"} in bytes
     {"op": "kernel", "kernel": {"name": "gemm", ..}}            -> {"seconds": [..]}
 
@@ -54,9 +54,9 @@ class Server:
         return {}
 
     def step(self, request):
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
         loss = self.job.step(request["examples"])
-        return {"seconds": [time.perf_counter() - start], "loss": loss}
+        return {"seconds": [time.perf_counter() - start], "cpu": [time.process_time() - processor], "loss": loss}
 
     def kernel(self, request):
         kernel = request["kernel"]

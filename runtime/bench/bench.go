@@ -13,6 +13,8 @@ type driver struct {
 	dir     string
 	say     func(format string, args ...any)
 	report  *Report
+	// slowBF16 says that PyTorch is not measured in bfloat16.
+	slowBF16 bool
 	// children serve kernels, by side and threads.
 	children map[string]*child
 }
@@ -47,7 +49,7 @@ func Run(ctx context.Context, o Options, progress func(line string)) (*Report, e
 	if d.options.Python == "" {
 		d.say("no Python given: our side alone is measured")
 	}
-	for _, s := range []section{(*driver).peaks, (*driver).fixedLength, (*driver).realJob, (*driver).layouts, (*driver).kernels, (*driver).scaling} {
+	for _, s := range []section{(*driver).probe, (*driver).peaks, (*driver).fixedLength, (*driver).realJob, (*driver).precision, (*driver).layouts, (*driver).kernels, (*driver).scaling} {
 		if err := s(d, ctx); err != nil {
 			return nil, err
 		}

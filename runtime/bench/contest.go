@@ -11,7 +11,7 @@ import (
 
 // Contest is one job done by several sides in turn.
 type Contest struct {
-	Section string  `json:"section"` // steps, kernels, layouts or scaling
+	Section string  `json:"section"` // steps, precision, kernels, layouts or scaling
 	Case    string  `json:"case"`
 	Threads int     `json:"threads"`
 	Unit    string  `json:"unit"`               // tokens, pairs or GFLOP
@@ -25,14 +25,18 @@ type Side struct {
 	Name    string    `json:"name"`
 	Ours    bool      `json:"ours"`
 	Seconds []float64 `json:"seconds"`
+	CPU     []float64 `json:"cpu,omitempty"`    // seconds of processor time
 	Losses  []float64 `json:"losses,omitempty"` // of every step, the unmeasured first ones included
 	Tokens  float64   `json:"tokens,omitempty"` // computed per turn, on average
 	// Resident bytes: after the start, and the peak while turns were taken.
-	IdleRSS   int64   `json:"idle_rss,omitempty"`
-	PeakRSS   int64   `json:"peak_rss,omitempty"`
-	Allocated int64   `json:"allocated,omitempty"`
-	Tried     []Trial `json:"tried,omitempty"`
-	Error     string  `json:"error,omitempty"`
+	IdleRSS   int64 `json:"idle_rss,omitempty"`
+	PeakRSS   int64 `json:"peak_rss,omitempty"`
+	Allocated int64 `json:"allocated,omitempty"`
+	// Of the precision section: before the first step, and what weights take.
+	LogProbs       []float32 `json:"logprobs,omitempty"`
+	ParameterBytes int       `json:"parameter_bytes,omitempty"`
+	Tried          []Trial   `json:"tried,omitempty"`
+	Error          string    `json:"error,omitempty"`
 }
 
 // Trial is one setting that was tried before the contest.
@@ -54,6 +58,8 @@ type setting struct {
 	name string
 	env  []string
 	job  Job
+	// compare asks for log-probabilities and the size of the weights first.
+	compare bool
 }
 
 // runner is an entrant in its process.
@@ -173,6 +179,13 @@ func (r *runner) open(s setting, batches [][]data.Example) error {
 			return err
 		}
 	}
+	if s.compare {
+		answer, err := r.ask(request{Op: "logprobs", Examples: wire(batches[0])})
+		if err != nil {
+			return err
+		}
+		r.side.LogProbs, r.side.ParameterBytes = answer.LogProbs, answer.ParameterBytes
+	}
 	if err := r.turn(batches[0], false); err != nil {
 		return err
 	}
@@ -188,7 +201,7 @@ func (r *runner) turn(batch []data.Example, measured bool) error {
 	}
 	r.side.Losses = append(r.side.Losses, step.Loss)
 	if measured {
-		r.side.Seconds = append(r.side.Seconds, step.Seconds...)
+		r.side.Seconds, r.side.CPU = append(r.side.Seconds, step.Seconds...), append(r.side.CPU, step.CPU...)
 		r.sum += float64(step.Tokens)
 	}
 	return nil

@@ -138,6 +138,11 @@ func (t *training) step(examples []Pair) (reply, error) {
 	return reply{Seconds: []float64{time.Since(start).Seconds()}, Loss: m["loss/train"], Tokens: int(m["tokens"])}, nil
 }
 
+func (t *training) logProbs(examples []Pair) (reply, error) {
+	logps, err := t.trainer.LogProbs(context.Background(), examplesOf(examples))
+	return reply{LogProbs: logps, ParameterBytes: t.trainer.Sharded(0).ParameterBytes()}, err
+}
+
 func (t *training) resetPeak() {
 	for i := range t.world.Size() {
 		t.world.Device(i).Backend().ResetPeak()
@@ -235,6 +240,10 @@ func rowsOf(p *data.Padded) [][]int32 {
 		rows[i] = p.IDs[i*p.Width : (i+1)*p.Width]
 	}
 	return rows
+}
+
+func (l *layout) logProbs([]Pair) (reply, error) {
+	return reply{}, fmt.Errorf("bench: log-probabilities are compared in training jobs")
 }
 
 func (l *layout) resetPeak()       { l.dev.Backend().ResetPeak() }

@@ -61,7 +61,7 @@ func (d *driver) kernels(ctx context.Context) error {
 				k := op.kernel
 				k.DType, k.Threads, k.Repetitions = dt, threads, 1
 				k.Calls = max(1, int(5e9/op.flops))
-				d.report.add(d.holdKernel(ctx, Contest{Section: "kernels", Case: op.name + " " + dt, Threads: threads, Unit: "GFLOP", Work: op.flops / 1e9}, k, true))
+				d.report.add(d.holdKernel(ctx, Contest{Section: "kernels", Case: op.name + " " + dt, Threads: threads, Unit: "GFLOP", Work: op.flops / 1e9}, k, dt == "float32" || !d.slowBF16))
 			}
 		}
 	}

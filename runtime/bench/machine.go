@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +35,19 @@ func machine() Machine {
 		m.CPU += ", family " + family + " model " + field("/proc/cpuinfo", "model")
 	}
 	return m
+}
+
+// slug is the processor's name as a file may bear it, without what only
+// advertises.
+func (m Machine) slug() string {
+	words := strings.FieldsFunc(strings.ToLower(m.CPU), func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
+	words = slices.DeleteFunc(words, func(w string) bool {
+		return slices.Contains([]string{"r", "tm", "cpu", "processor", "family", "model"}, w)
+	})
+	if len(words) == 0 {
+		return "cpu"
+	}
+	return strings.Join(words, "-")
 }
 
 // field reads one "name : value" line of a file, "" if there is none.

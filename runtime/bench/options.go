@@ -15,8 +15,9 @@ type Options struct {
 	Rounds int
 	// Threads lists the thread counts to measure with.
 	Threads []int
-	// Quick leaves out what takes long and adds no ratio that the rest lacks:
-	// one thread, torch.compile.
+	// Quick measures every table in fewer rows: no torch.compile, PyTorch with
+	// the settings that were fastest before instead of all, kernels with all
+	// threads only, and ends instead of whole lines of scaling.
 	Quick bool
 	// Case keeps only cases whose name contains it.
 	Case string

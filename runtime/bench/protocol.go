@@ -74,8 +74,12 @@ type reply struct {
 	Error string `json:"error,omitempty"`
 
 	Seconds []float64 `json:"seconds,omitempty"` // one for a step
+	CPU     []float64 `json:"cpu,omitempty"`     // seconds of processor time, all threads
 	Loss    float64   `json:"loss,omitempty"`
 	Tokens  int       `json:"tokens,omitempty"`
+
+	LogProbs       []float32 `json:"logprobs,omitempty"`        // summed, of every response
+	ParameterBytes int       `json:"parameter_bytes,omitempty"` // as the forward pass reads them
 
 	RSS       int64 `json:"rss,omitempty"`
 	Peak      int64 `json:"peak,omitempty"`

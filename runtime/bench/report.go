@@ -16,6 +16,7 @@ type Report struct {
 	Date     string            `json:"date"`
 	Machine  Machine           `json:"machine"`
 	Versions map[string]string `json:"versions"`
+	Notes    []string          `json:"notes,omitempty"`
 	Options  Options           `json:"-"`
 	Contests []Contest         `json:"contests"`
 }
@@ -23,7 +24,7 @@ type Report struct {
 func (r *Report) add(c Contest) { r.Contests = append(r.Contests, c) }
 
 // Save writes the raw figures as JSON and the tables as markdown into dir,
-// named for the month and what computed: 2026-11-cpu.json, 2026-11-cpu.md.
+// named for the processor and the day: amd-epyc_2026-11-25.json and .md.
 func (r *Report) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("bench: %w", err)
@@ -32,7 +33,7 @@ func (r *Report) Save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	base := filepath.Join(dir, r.Date[:7]+"-cpu")
+	base := filepath.Join(dir, r.Machine.slug()+"_"+r.Date)
 	if err := os.WriteFile(base+".json", append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
@@ -56,8 +57,12 @@ func (r *Report) Print(w io.Writer) {
 	for _, k := range names {
 		fmt.Fprintf(w, " %s %s.", k, r.Versions[k])
 	}
-	fmt.Fprintf(w, "\n\nMedians of interleaved rounds, quartiles in brackets. A ratio above 1 is in our favour.\n")
+	fmt.Fprintf(w, "\n\nMedians of interleaved rounds, quartiles in brackets. A ratio above 1 is in our favour. CPU is processor time, all threads together: on a machine with other work it is what remains comparable.\n")
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "\n%s\n", n)
+	}
 	r.printSteps(w)
+	r.printPrecision(w)
 	r.printLayouts(w)
 	r.printKernels(w)
 	r.printScaling(w)
@@ -137,18 +142,18 @@ func (r *Report) printSteps(w io.Writer) {
 				if d := lossDifference(ours.Losses, theirs.Losses); !math.IsNaN(d) {
 					difference = fmt.Sprintf("%.1e", d)
 				}
-				rows = append(rows, append(own[:len(own):len(own)], theirs.label(), spread(theirs.Seconds), ratio(median(theirs.Seconds), median(ours.Seconds)), difference,
+				rows = append(rows, append(own[:len(own):len(own)], theirs.label(), spread(theirs.Seconds), ratio(median(theirs.Seconds), median(ours.Seconds)), ratio(median(theirs.CPU), median(ours.CPU)), difference,
 					megabytes(ours.PeakRSS)+" / "+megabytes(theirs.PeakRSS), ratio(float64(theirs.PeakRSS), float64(ours.PeakRSS)),
 					ratio(float64(theirs.PeakRSS-theirs.IdleRSS), float64(ours.PeakRSS-ours.IdleRSS))))
 			}
 			if !faced {
-				rows = append(rows, append(own, "–", "–", "–", "–", megabytes(ours.PeakRSS)+" / –", "–", "–"))
+				rows = append(rows, append(own, "–", "–", "–", "–", "–", megabytes(ours.PeakRSS)+" / –", "–", "–"))
 			}
 		}
 	}
 	table(w, "Training steps", "One optimizer step: forward, loss, backward, clipping, RMSprop. `sft` steps hold no padding on either side; `dpo` steps are 8 preference pairs with HH's lengths, the other side being the "+
 		"reference code's own step. Loss is the largest relative difference of any step's loss. Peaks are resident bytes of the whole process in MB, ours / theirs; net leaves out what each process takes before it loads a model.",
-		[]string{"case", "threads", "ours", "ms", "rate", "theirs", "ms", "ratio", "loss", "peak MB", "memory ratio", "net"}, rows)
+		[]string{"case", "threads", "ours", "ms", "rate", "theirs", "ms", "ratio", "CPU ratio", "loss", "peak MB", "memory ratio", "net"}, rows)
 }
 
 // label names the setting that won, where there was a choice.
@@ -163,6 +168,23 @@ func (s Side) label() string {
 		return s.Name
 	}
 	return s.Name + " (" + best + ")"
+}
+
+// printPrecision compares the sides of each contest with its first, float32.
+func (r *Report) printPrecision(w io.Writer) {
+	var rows [][]string
+	for _, c := range r.of("precision") {
+		if len(c.Sides) != 2 || c.Sides[0].Error != "" || c.Sides[1].Error != "" {
+			continue
+		}
+		full, half := c.Sides[0], c.Sides[1]
+		mean, worst := logProbDifference(full.LogProbs, half.LogProbs)
+		rows = append(rows, []string{strings.TrimPrefix(c.Case, "precision "), fmt.Sprint(c.Threads), spread(full.Seconds), spread(half.Seconds), ratio(median(full.Seconds), median(half.Seconds)), ratio(median(full.CPU), median(half.CPU)),
+			megabytes(int64(full.ParameterBytes)) + " / " + megabytes(int64(half.ParameterBytes)), megabytes(full.Allocated) + " / " + megabytes(half.Allocated), ratio(float64(full.Allocated), float64(half.Allocated)),
+			fmt.Sprintf("%.1e", mean), fmt.Sprintf("%.1e", worst), fmt.Sprintf("%.1e", lossDifference(full.Losses, half.Losses))})
+	}
+	table(w, "bfloat16 beside float32", "Our own steps in both, interleaved; bfloat16 is the policy BFloat16Mixed (weights and activations bfloat16, masters, gradients' sums and optimizer float32). Memory is the allocator's, in MB, float32 / bfloat16: the weights as the forward pass reads them, and the peak of a step. Log-prob differences are of each response's summed log-probability before the first step, over its float32 value.",
+		[]string{"case", "threads", "float32 ms", "bfloat16 ms", "ratio", "CPU ratio", "weights MB", "peak MB", "ratio", "log-prob, mean", "largest", "loss"}, rows)
 }
 
 func (r *Report) printLayouts(w io.Writer) {

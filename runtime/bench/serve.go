@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"dpolab/runtime/tensor"
 )
@@ -24,6 +26,8 @@ type job interface {
 	resetPeak()
 	// allocated is the peak of the allocators since resetPeak.
 	allocated() int64
+	// logProbs are those of the responses, with the bytes of the weights.
+	logProbs(examples []Pair) (reply, error)
 	close() error
 }
 
@@ -92,7 +96,12 @@ func (w *worker) handle(req *request) (reply, error) {
 	case "prepare":
 		return reply{}, w.job.prepare(req.Examples)
 	case "step":
-		return w.job.step(req.Examples)
+		before := processorSeconds()
+		out, err := w.job.step(req.Examples)
+		out.CPU = []float64{processorSeconds() - before}
+		return out, err
+	case "logprobs":
+		return w.job.logProbs(req.Examples)
 	case "reset_peak":
 		w.job.resetPeak()
 		return reply{}, resetPeakRSS()
@@ -107,6 +116,15 @@ func (w *worker) close() error {
 	err := w.job.close()
 	w.job = nil
 	return err
+}
+
+// processorSeconds is what this process has used of all processors so far.
+func processorSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return math.NaN()
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
 // resetPeakRSS makes the kernel forget the peak of this process's memory.

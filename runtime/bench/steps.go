@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"dpolab/runtime/data"
 )
 
 // job returns the settings that all training jobs share.
@@ -31,26 +33,70 @@ const passive = "OMP_WAIT_POLICY=PASSIVE"
 
 // alternatives are settings of PyTorch that compute the same step: as it comes,
 // and with the optimizer's kernels fused over parameters and memory kept.
-func alternatives(job Job) []setting {
+func (d *driver) alternatives(job Job) []setting {
 	tuned := job
 	tuned.Foreach = true
-	out := []setting{{name: "as it comes", job: job}, {name: "heap kept, foreach", env: keepHeap, job: tuned}}
+	kept := setting{name: "heap kept, foreach", env: keepHeap, job: tuned}
+	if d.options.Quick {
+		return []setting{kept}
+	}
+	out := []setting{{name: "as it comes", job: job}, kept}
 	if job.Threads > 1 {
 		out = append(out, setting{name: "heap kept, foreach, passive waiting", env: append(slices.Clone(keepHeap), passive), job: tuned})
 	}
 	return out
 }
 
-// fixedLength is the training step without any padding on either side.
+// theirTypes are the types PyTorch's steps are taken in.
+func (d *driver) theirTypes() []string {
+	if d.slowBF16 {
+		return []string{"float32"}
+	}
+	return []string{"float32", "bfloat16"}
+}
+
+// hopeless is how much slower than in float32 PyTorch's products may be in
+// bfloat16 for its steps to be measured in it too.
+const hopeless = 4
+
+// probe finds out whether PyTorch's bfloat16 is of any use on this processor:
+// without instructions for it, a step may take twenty times as long, and
+// float32 is the best it has.
+func (d *driver) probe(ctx context.Context) error {
+	if d.options.Python == "" {
+		return nil
+	}
+	seconds := map[string]float64{}
+	for _, dt := range []string{"float32", "bfloat16"} {
+		c, err := d.kernelChild(ctx, false, d.options.most())
+		if err != nil {
+			return err
+		}
+		answer, err := c.ask(request{Op: "kernel", Kernel: &Kernel{Name: "gemm", DType: dt, Threads: d.options.most(), M: 256, N: 256, K: 256, Repetitions: 3, Calls: 1}})
+		if err != nil {
+			return err
+		}
+		seconds[dt] = slices.Min(answer.Seconds)
+	}
+	if slower := seconds["bfloat16"] / seconds["float32"]; slower > hopeless {
+		d.slowBF16 = true
+		d.report.Notes = append(d.report.Notes, fmt.Sprintf("PyTorch's bfloat16 products take %.0f times as long as its float32 ones on this processor, so float32 is its best setting and the one it is measured with.", slower))
+	}
+	return nil
+}
+
+// fixed are the training steps without any padding on either side.
+var fixed = []struct {
+	name          string
+	shape         Shape
+	batch, length int
+}{
+	{"sft gpt2 4x256 V4096 B16 T128", small, 16, 128},
+	{"sft gpt2 12x768 V50304 B4 T256", large, 4, 256},
+}
+
 func (d *driver) fixedLength(ctx context.Context) error {
-	for _, c := range []struct {
-		name          string
-		shape         Shape
-		batch, length int
-	}{
-		{"sft gpt2 4x256 V4096 B16 T128", small, 16, 128},
-		{"sft gpt2 12x768 V50304 B4 T256", large, 4, 256},
-	} {
+	for _, c := range fixed {
 		if !d.options.wants(c.name) {
 			continue
 		}
@@ -59,15 +105,15 @@ func (d *driver) fixedLength(ctx context.Context) error {
 			return err
 		}
 		batches := sequences(1+d.options.Rounds, c.batch, c.length, c.shape.Vocabulary)
-		for _, threads := range d.threads() {
-			for _, dt := range []string{"float32", "bfloat16"} {
+		for _, threads := range d.options.Threads {
+			for _, dt := range d.theirTypes() {
 				ours := d.job("sft", dir, threads)
 				ours.DType, ours.Profile = dt, d.profile(c.name, dt, threads)
 				theirs := d.job("sft", dir, threads)
 				theirs.FusedGELU, theirs.Autocast = true, dt == "bfloat16"
 				entrants := []entrant{
 					{name: "dpolab " + dt, ours: true, settings: []setting{{job: ours}}},
-					{name: "PyTorch " + dt, settings: alternatives(theirs)},
+					{name: "PyTorch " + dt, settings: d.alternatives(theirs)},
 				}
 				if !d.options.Quick {
 					compiled := theirs
@@ -81,30 +127,25 @@ func (d *driver) fixedLength(ctx context.Context) error {
 	return nil
 }
 
+// real are the models of the real job.
+var real = []struct {
+	name  string
+	shape Shape
+}{{"dpo pythia-70m", pythia}, {"dpo gpt2-124m", gpt2}}
+
 // realJob is DPO on pairs of HH's lengths: our trainer's step and the
 // reference code's.
 func (d *driver) realJob(ctx context.Context) error {
-	for _, c := range []struct {
-		name  string
-		shape Shape
-	}{{"dpo pythia-70m", pythia}, {"dpo gpt2-124m", gpt2}} {
+	for _, c := range real {
 		if !d.options.wants(c.name) {
 			continue
 		}
-		policy, err := d.checkpoint(c.shape, 1)
-		if err != nil {
-			return err
-		}
-		reference, err := d.checkpoint(c.shape, 2)
-		if err != nil {
-			return err
-		}
-		batches, err := d.pairBatches(1+d.options.Rounds, c.shape.Vocabulary)
+		policy, reference, batches, err := d.preferences(c.shape)
 		if err != nil {
 			return err
 		}
 		threads := d.options.most()
-		for _, dt := range []string{"float32", "bfloat16"} {
+		for _, dt := range d.theirTypes() {
 			theirs := d.job("dpo", policy, threads)
 			theirs.Reference, theirs.Autocast = reference, dt == "bfloat16"
 			entrants := []entrant{}
@@ -117,14 +158,67 @@ func (d *driver) realJob(ctx context.Context) error {
 				ours.Reference, ours.DType, ours.Cached, ours.Profile = reference, dt, cached, d.profile(c.name, name, dt, threads)
 				entrants = append(entrants, entrant{name: "dpolab " + dt + ", " + name, ours: true, settings: []setting{{job: ours}}})
 			}
-			entrants = append(entrants, entrant{name: "reference step " + dt, settings: alternatives(theirs)})
+			entrants = append(entrants, entrant{name: "reference step " + dt, settings: d.alternatives(theirs)})
 			d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
 		}
 	}
 	return nil
 }
 
-// threads are the thread counts of cases that a quick run does once.
+// preferences are the checkpoints and batches of a real job. A quick run takes
+// one round less of it.
+func (d *driver) preferences(s Shape) (policy, reference string, batches [][]data.Example, err error) {
+	if policy, err = d.checkpoint(s, 1); err != nil {
+		return
+	}
+	if reference, err = d.checkpoint(s, 2); err != nil {
+		return
+	}
+	rounds := d.options.Rounds
+	if d.options.Quick && rounds > 2 {
+		rounds--
+	}
+	batches, err = d.pairBatches(1+rounds, s.Vocabulary)
+	return
+}
+
+// precision compares our own float32 and bfloat16.
+func (d *driver) precision(ctx context.Context) error {
+	threads := d.options.most()
+	both := func(c Contest, kind, policy, reference string, batches [][]data.Example) {
+		var entrants []entrant
+		for _, dt := range []string{"float32", "bfloat16"} {
+			ours := d.job(kind, policy, threads)
+			ours.Reference, ours.DType, ours.Cached, ours.Profile = reference, dt, kind == "dpo", d.profile("precision", c.Case, dt, threads)
+			entrants = append(entrants, entrant{name: dt, ours: true, settings: []setting{{job: ours, compare: true}}})
+		}
+		c.Section, c.Case, c.Threads = "precision", "precision "+c.Case, threads
+		d.report.add(d.hold(ctx, c, entrants, batches))
+	}
+	for _, c := range fixed {
+		if !d.options.wants("precision " + c.name) {
+			continue
+		}
+		dir, err := d.checkpoint(c.shape, 0)
+		if err != nil {
+			return err
+		}
+		both(Contest{Case: c.name, Unit: "tokens", Work: float64(c.batch * c.length)}, "sft", dir, "", sequences(1+d.options.Rounds, c.batch, c.length, c.shape.Vocabulary))
+	}
+	for _, c := range real {
+		if !d.options.wants("precision " + c.name) {
+			continue
+		}
+		policy, reference, batches, err := d.preferences(c.shape)
+		if err != nil {
+			return err
+		}
+		both(Contest{Case: c.name, Unit: "pairs", Work: pairsPerBatch}, "dpo", policy, reference, batches)
+	}
+	return nil
+}
+
+// threads are the thread counts of kernels, which a quick run measures once.
 func (d *driver) threads() []int {
 	if d.options.Quick {
 		return []int{d.options.most()}
