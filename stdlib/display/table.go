@@ -18,13 +18,25 @@ type Table struct {
 // NewTable is a table without rows.
 func NewTable(columns ...string) *Table { return &Table{Columns: columns} }
 
-// Row adds a row, a cell for each column, and returns the table.
+// Row adds a row, a cell of one line for each column, and returns the table.
 func (t *Table) Row(cells ...string) *Table {
 	if len(cells) != len(t.Columns) {
 		refuse("Table.Row", fmt.Sprintf("%d cells, one for each of %s", len(t.Columns), strings.Join(t.Columns, ", ")), "%d", len(cells))
 	}
-	t.Rows = append(t.Rows, cells)
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = oneLine(c)
+	}
+	t.Rows = append(t.Rows, row)
 	return t
+}
+
+// oneLine is text without line ends.
+func oneLine(text string) string {
+	if !strings.ContainsAny(text, "\r\n") {
+		return text
+	}
+	return strings.Join(strings.Fields(text), " ")
 }
 
 // Show displays the table.

@@ -106,3 +106,16 @@ func CheckLoss(fn PreferenceLoss) LossCheck {
 	check("CheckLoss", err)
 	return r
 }
+
+// LossCurve is fn as a function of the margin: its loss of typical pairs whose
+// [Margin] is each of hs, to be drawn.
+func LossCurve(fn PreferenceLoss, hs []float64) []float64 {
+	if fn == nil {
+		refuse("LossCurve", "a preference loss", "nil (SFT)")
+	}
+	var losses []float64
+	var err error
+	try("LossCurve", func() { losses, err = loss.Curve(fn, hs) })
+	check("LossCurve", err)
+	return losses
+}
