@@ -5,6 +5,8 @@
 # make test-peer  transformers loads what dpolab saved, with the same logits
 # make test-neon  the kernels' conformance suite for arm64 under qemu-user; needs a cross compiler
 # make test-jupyter  the kernel, as Jupyter's own clients see it
+# make test-notebooks  the example notebooks, executed in the kernel
+# make notebooks  remakes them from the programs beside them, with outputs
 # make test-gonb  the quick start and cells that end badly, in a GoNB kernel
 # make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: ten minutes)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
@@ -28,7 +30,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-real test-peer test-neon test-jupyter test-gonb bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb bench goldens generate fuzz lint clean
 
 all: build
 
@@ -38,7 +40,7 @@ build:
 demo: build
 	bin/dpolab demo demo-run
 
-test: test-jupyter
+test: test-jupyter test-notebooks
 	$(GO) vet ./...
 	$(GO) test ./...
 
@@ -77,6 +79,13 @@ test-neon:
 
 test-jupyter: build .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/kernel_conformance_test.py bin/dpolab
+
+test-notebooks: build .venv-notebooks/.ready
+	.venv-notebooks/bin/python .ci/python/run_notebooks.py bin/dpolab
+
+notebooks: build .venv-notebooks/.ready
+	$(GO) run ./notebooks/internal/convert notebooks/examples/*.go
+	.venv-notebooks/bin/python .ci/python/run_notebooks.py bin/dpolab --write
 
 test-gonb: .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/gonb_test.py

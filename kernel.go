@@ -63,6 +63,7 @@ func kernelRunCommand() *cobra.Command {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 			defer stop()
 			dpo.SetContext(ctx)
+			dpo.SetArgs(nil) // the command's own words are not a cell's settings
 			return jupyter.Run(ctx, jupyter.Options{
 				Connection: connection, Version: version(), Context: dpo.SetContext,
 				Memory: func() string { return dpo.Memory().String() }, Reset: dpo.Reset,

@@ -13,6 +13,7 @@ var pkg_dpolab_runtime_loss = Package{
 		{"AveragedIPO", loss.AveragedIPO},
 		{"Check", loss.Check},
 		{"Complete", loss.Complete},
+		{"Curve", loss.Curve},
 		{"DPO", loss.DPO},
 		{"IPO", loss.IPO},
 		{"Margin", loss.Margin},

@@ -48,6 +48,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 		{"LoadModel", dpo.LoadModel},
 		{"LoadPreferences", dpo.LoadPreferences},
 		{"LoadTokenizer", dpo.LoadTokenizer},
+		{"LossCurve", dpo.LossCurve},
 		{"Margin", dpo.Margin},
 		{"MarginLoss", dpo.MarginLoss},
 		{"Memory", dpo.Memory},
