@@ -466,7 +466,7 @@ func (e *emitter) prepareCommit(made map[string]*instance) {
 				delete(u.imports, name)
 			}
 		}
-		s.imports = u.imports
+		s.imports, s.hidden = u.imports, u.hidden
 		s.typeIDs = e.typeIDs
 		for path := range e.program.Imports {
 			s.loaded[path] = true

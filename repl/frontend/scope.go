@@ -74,6 +74,7 @@ type Scope struct {
 	broken  map[string]*def
 	reasons map[string]string
 	taken   map[string]bool // names the interpreter has
+	hidden  map[string]bool // paths that only types of variables name
 	loaded  map[string]bool // paths the interpreter has imported
 	sources map[string]*source
 	serial  int
@@ -95,7 +96,7 @@ func NewScope(lib Library) *Scope {
 		Fset: token.NewFileSet(), lib: lib,
 		imports: map[string]string{}, defs: map[string]*def{}, instances: map[string]*instance{},
 		broken: map[string]*def{}, reasons: map[string]string{}, taken: map[string]bool{"main": true, "init": true},
-		loaded: map[string]bool{}, sources: map[string]*source{}, lines: []Line{{}},
+		hidden: map[string]bool{}, loaded: map[string]bool{}, sources: map[string]*source{}, lines: []Line{{}},
 	}
 }
 

@@ -61,7 +61,7 @@ type item struct {
 
 func (s *Scope) newUnit(cell *Cell) (*unit, error) {
 	u := &unit{
-		scope: s, cell: cell, fset: s.Fset, imports: maps.Clone(s.imports), hidden: map[string]bool{}, defs: maps.Clone(s.defs), broken: map[string]string{},
+		scope: s, cell: cell, fset: s.Fset, imports: maps.Clone(s.imports), hidden: maps.Clone(s.hidden), defs: maps.Clone(s.defs), broken: map[string]string{},
 		redone: map[string]*ast.FuncDecl{}, changed: map[string]bool{},
 		fresh: map[string]*ast.FuncDecl{}, types: map[string]*ast.GenDecl{},
 		defines: map[string]*item{}, previous: map[string]bool{},
