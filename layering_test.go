@@ -24,6 +24,8 @@ var layers = []string{
 	"kernels/cuda/internal/fake",
 	"kernels/cuda/internal/blas",
 	"kernels/cuda/internal/nvrtc",
+	"kernels/cuda/src",
+	"kernels/cuda/internal/emulate",
 	"kernels/cuda/ptx",
 	"kernels/cuda",
 	"kernels/queuetest",

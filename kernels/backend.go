@@ -25,7 +25,10 @@
 // # Errors
 //
 // Operations panic with *[Error] on failure; only Alloc returns an error,
-// because running out of memory is something callers recover from.
+// because running out of memory is something callers recover from. A device
+// that works on its own finds an index out of range later: the panic then comes
+// from the next Synchronize, Download or operation that returns a number, and
+// what the operation should have stored is undefined.
 package kernels
 
 import (

@@ -43,6 +43,7 @@ func init() {
 // Backend is one rank's GPU: an allocator and a stream.
 type Backend struct {
 	*allocator
+	operations
 	dev       device.Device
 	gpu       driver.Device
 	info      driver.Info
@@ -79,6 +80,7 @@ func New(d device.Device) (*Backend, error) {
 	if err := errors.Join(b.openFaults(), b.staging.open(gpu, b.stream)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cuda: %s: %w", d, err), b.Close())
 	}
+	b.operations = operations{on: b, fault: b.fault}
 	return b, nil
 }
 

@@ -141,7 +141,7 @@ static void resume(unsigned t) {
 			stacks[spare++] = p;
 		}
 		f.stack = stacks[--spare];
-		void **top = (void **)((char *)f.stack + STACK) - 2; // a return address lies 8 below a multiple of 16
+		void **top = (void **)((char *)f.stack + STACK) - 1; // as a call leaves it: 8 below a multiple of 16
 		*top = 0;
 		top -= SAVED + 1;
 		memset(top, 0, 8 * (SAVED + 1));
