@@ -52,15 +52,25 @@ type Backend struct {
 	events    eventPool
 	functions map[string]*function
 	modules   map[string]driver.Module
-	packed    [maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
+	packed    *[maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
 	staging   staging
 	products  products
-	faults    *fault  // what kernels report, in host memory
-	fault     uintptr // its address, for the kernels
+	faults    *fault     // what kernels report, in host memory
+	beside    operations // the same on Transfer, for SumPeers
 	closed    bool
 }
 
-var _ kernels.Memory = (*Backend)(nil)
+var (
+	_ kernels.Backend   = (*Backend)(nil)
+	_ kernels.Norms     = (*Backend)(nil)
+	_ kernels.Rotary    = (*Backend)(nil)
+	_ kernels.Attention = (*Backend)(nil)
+	_ kernels.LogProbs  = (*Backend)(nil)
+	_ kernels.Gated     = (*Backend)(nil)
+	_ kernels.Peers     = (*Backend)(nil)
+	_ kernels.Pinned    = (*Backend)(nil)
+	_ kernels.Selective = (*Backend)(nil)
+)
 
 // New returns an instance on GPU d.Index.
 func New(d device.Device) (*Backend, error) {
@@ -68,7 +78,7 @@ func New(d device.Device) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{dev: d, gpu: gpu, info: gpu.Info(), functions: map[string]*function{}, modules: map[string]driver.Module{}}
+	b := &Backend{dev: d, gpu: gpu, info: gpu.Info(), functions: map[string]*function{}, modules: map[string]driver.Module{}, packed: new([maxArguments]byte)}
 	if b.stream, err = gpu.NewStream(); err != nil {
 		return nil, fmt.Errorf("cuda: %s: %w", d, err)
 	}
@@ -80,7 +90,9 @@ func New(d device.Device) (*Backend, error) {
 	if err := errors.Join(b.openFaults(), b.staging.open(gpu, b.stream)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cuda: %s: %w", d, err), b.Close())
 	}
-	b.operations = operations{on: b, fault: b.fault}
+	fault := uintptr(unsafe.Pointer(b.faults))
+	b.operations = operations{on: b, fault: fault}
+	b.beside = operations{on: &transferring{b}, fault: fault}
 	return b, nil
 }
 
@@ -134,16 +146,10 @@ func (b *Backend) scratch(op string, n int) unsafe.Pointer {
 // pointer, and the conversion is written so that it is not mistaken for one.
 func pointer(p driver.Ptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
 
-// whole is the finished contract; while op families are being added, an
-// instance of a program that lacks one cannot be opened.
 func open(d device.Device, threads int) (kernels.Backend, error) {
 	b, err := New(d)
 	if err != nil {
 		return nil, err
 	}
-	whole, ok := any(b).(kernels.Backend)
-	if !ok {
-		return nil, errors.Join(errors.New("cuda: this build lacks kernels"), b.Close())
-	}
-	return whole, nil
+	return b, nil
 }

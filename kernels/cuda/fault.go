@@ -35,7 +35,7 @@ func (b *Backend) openFaults() error {
 		return err
 	}
 	*(*fault)(p) = fault{}
-	b.faults, b.fault = (*fault)(p), uintptr(p)
+	b.faults = (*fault)(p)
 	return nil
 }
 
@@ -44,7 +44,7 @@ func (b *Backend) closeFaults() error {
 		return nil
 	}
 	err := b.gpu.FreeHost(unsafe.Pointer(b.faults))
-	b.faults, b.fault = nil, 0
+	b.faults = nil
 	return err
 }
 

@@ -13,8 +13,6 @@ import (
 	"dpolab/kernels/internal/find"
 )
 
-var _ kernels.Products = (*Backend)(nil)
-
 // products is an instance's cuBLASLt: a handle and the memory it works in,
 // which no two products need at once as they are ordered in one stream.
 type products struct {
@@ -109,7 +107,7 @@ func (b *Backend) Gemm(g *kernels.GemmArgs) {
 	case g.M == 0 || g.N == 0:
 	case g.K == 0:
 		b.emptyProduct(g)
-	case g.A.DType == g.B.DType && (g.C.DType == g.A.DType || g.C.DType == dtype.Float32):
+	case g.A.DType == g.B.DType && (g.C.DType == dtype.Float32 || g.C.DType == g.A.DType && (g.Bias.IsNil() || g.Bias.DType == g.C.DType)):
 		if !b.matmul(g) {
 			b.widened(g)
 		}
@@ -150,13 +148,14 @@ func (b *Backend) matmul(g *kernels.GemmArgs) bool {
 	return true
 }
 
-// biasAs is the bias in C's type, which the library wants it in.
+// biasAs is the bias in C's type, which the library wants it in. That rounds
+// nothing: where the types differ, C is float32.
 func (b *Backend) biasAs(g *kernels.GemmArgs) (p unsafe.Pointer, done func()) {
 	if g.Bias.IsNil() || g.Bias.DType == g.C.DType {
 		return g.Bias.Data, func() {}
 	}
 	p = b.scratch("gemm", g.N*g.C.DType.Size())
-	b.convert(kernels.Array{Data: p, DType: g.C.DType, Len: g.N}, g.Bias.Slice(0, g.N))
+	b.Copy(kernels.Array{Data: p, DType: g.C.DType, Len: g.N}, g.Bias.Slice(0, g.N))
 	return p, func() { b.Free(p) }
 }
 
@@ -191,7 +190,7 @@ func (b *Backend) widened(g *kernels.GemmArgs) {
 	wide := func(a kernels.Array, n int, fill bool) kernels.Array {
 		w := kernels.Array{Data: b.scratch("gemm", 4*n), DType: dtype.Float32, Len: n}
 		if fill {
-			b.convert(w, a.Slice(0, n))
+			b.Copy(w, a.Slice(0, n))
 		}
 		return w
 	}
@@ -221,8 +220,5 @@ func (b *Backend) widened(g *kernels.GemmArgs) {
 	h.C = wide(g.C, n, g.Beta != 0 || n != batch*g.M*g.N)
 	defer b.Free(h.C.Data)
 	b.matmul(&h)
-	b.convert(g.C.Slice(0, n), h.C)
+	b.Copy(g.C.Slice(0, n), h.C)
 }
-
-// convert is Copy.
-func (b *Backend) convert(dst, src kernels.Array) { any(b).(kernels.Elementwise).Copy(dst, src) }

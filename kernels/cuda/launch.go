@@ -37,7 +37,7 @@ func (b *Backend) start(stream driver.Stream, kernel string, f *function, grid [
 		panic(&kernels.Error{Op: kernel, Err: fmt.Errorf("%d bytes of arguments, want at most %d", size, maxArguments)})
 	}
 	copy(b.packed[:], unsafe.Slice((*byte)(args), size))
-	b.check(kernel, stream.Launch(f.Function, grid, threads, shared, unsafe.Pointer(&b.packed), int(size)))
+	b.check(kernel, stream.Launch(f.Function, grid, threads, shared, unsafe.Pointer(b.packed), int(size)))
 }
 
 // function finds a kernel by name and loads its module when it is first used.

@@ -3,11 +3,8 @@ package cuda
 import (
 	"fmt"
 
-	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 )
-
-var _ kernels.Selective = (*Backend)(nil)
 
 // Supports reports why tensors of a type cannot be computed with on this GPU,
 // or nil.

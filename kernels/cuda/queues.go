@@ -10,8 +10,6 @@ import (
 	"dpolab/kernels/cuda/internal/driver"
 )
 
-var _ kernels.Queues = (*Backend)(nil)
-
 // eventPool keeps events that were given back: making one is a call to the
 // driver, and a training step needs dozens.
 type eventPool struct {
@@ -151,4 +149,19 @@ func (b *Backend) CopyPeer(dst, src kernels.Array) {
 	if dst.Len > 0 && dst.Data != src.Data {
 		b.check("copy_peer", b.transfer.Copy(driver.Ptr(uintptr(dst.Data)), driver.Ptr(uintptr(src.Data)), int64(dst.Bytes())))
 	}
+}
+
+// SumPeers queues the sum of several instances' arrays on Transfer.
+func (b *Backend) SumPeers(dst kernels.Array, srcs []kernels.Array) { b.beside.sumPeers(dst, srcs) }
+
+// transferring launches kernels on Transfer. They may use no memory of the
+// allocator's, which is ordered on Compute.
+type transferring struct{ *Backend }
+
+func (t *transferring) launch(kernel string, grid [3]int, threads, shared int, args unsafe.Pointer, size uintptr) {
+	t.start(t.transfer, kernel, t.function(kernel), grid, threads, shared, args, size)
+}
+
+func (t *transferring) Alloc(n int) (unsafe.Pointer, error) {
+	return nil, errors.New("no temporary memory on the second queue")
 }

@@ -103,6 +103,11 @@ func Run(t *testing.T, open func(threads int) kernels.Backend) {
 		t.Run(c.Name, func(t *testing.T) { runCase(t, c, open) })
 	}
 	t.Run("gradient", func(t *testing.T) { testGradients(t, open) })
+	RunRules(t, open)
+}
+
+// RunRules checks how a backend keeps its memory and takes wrong calls.
+func RunRules(t *testing.T, open func(threads int) kernels.Backend) {
 	t.Run("memory", func(t *testing.T) { testMemory(t, open) })
 	t.Run("misuse", func(t *testing.T) { testMisuse(t, open) })
 }

@@ -33,6 +33,8 @@ import (
 	"sync"
 	"testing"
 	"unsafe"
+
+	"dpolab/kernels/cuda/internal/emulate"
 )
 
 //go:embed src
@@ -82,6 +84,13 @@ func build() (string, error) {
 // Use makes this process find the libraries of Build, in the place of any
 // others.
 func Use(dir string) error {
+	kernels, err := emulate.Build("")
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv("FAKE_CUDA_KERNELS", kernels); err != nil {
+		return err
+	}
 	for variable, name := range map[string]string{"DPOLAB_LIBCUDA": "libcuda.so.1", "DPOLAB_CUBLASLT": "libcublasLt.so.13"} {
 		if err := os.Setenv(variable, filepath.Join(dir, name)); err != nil {
 			return err

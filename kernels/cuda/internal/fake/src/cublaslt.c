@@ -146,7 +146,7 @@ struct job { struct desc d; struct layout a, b, c; float alpha, beta; const char
 static void product(void *arg) {
 	struct job *j = arg;
 	uint64_t m = j->c.rows, n = j->c.cols, k = j->d.ta ? j->a.rows : j->a.cols;
-	float *wide = malloc(m * k * sizeof *wide), *sums = malloc(m * sizeof *sums);
+	float *wide = malloc(m * k * sizeof *wide); double *sums = malloc(m * sizeof *sums);
 	for (int q = 0; q < j->a.batch; q++) {
 		const char *pa = j->pa + q * j->a.stride * elem(j->a.type), *pb = j->pb + q * j->b.stride * elem(j->b.type);
 		char *pc = j->pc + q * j->c.stride * elem(j->c.type);
@@ -163,10 +163,10 @@ static void product(void *arg) {
 					y = tf32(y);
 				const float *col = wide + l * m;
 				for (uint64_t i = 0; i < m; i++)
-					sums[i] += col[i] * y;
+					sums[i] += (double)col[i] * y;
 			}
 			for (uint64_t i = 0; i < m; i++) {
-				float x = j->alpha * sums[i];
+				float x = (float)(j->alpha * sums[i]);
 				if (j->beta != 0)
 					x += j->beta * load(pc, j->c.type, i + c * j->c.ld);
 				if (j->d.epilogue == 4)

@@ -459,7 +459,7 @@ CUresult cuEventDestroy_v2(void *event) {
 /* ---- modules and launches ---- */
 typedef void kernel(unsigned, unsigned, unsigned, unsigned, unsigned, const void *);
 struct module { uint32_t magic; char *text; void *library; };
-struct function { uint32_t magic; struct module *module; kernel *run; int shared; char name[128]; };
+struct function { uint32_t magic; struct module *module; kernel *run; const char *(*error)(void); int shared; char name[128]; };
 
 /* An image is PTX, whose text is read for the names of its kernels only; or, made
    by the fake NVRTC, a line that names the library they were compiled into. */
@@ -501,11 +501,13 @@ static int declared(const char *text, const char *name) {
 	}
 	return 0;
 }
-static kernel *emulated(struct module *m, const char *name) {
+static kernel *emulated(struct module *m, const char *name, const char *(**error)(void)) {
 	char symbol[160];
 	snprintf(symbol, sizeof symbol, "emulate_%s", name);
-	if (m->library)
+	if (m->library) {
+		*error = (const char *(*)(void))dlsym(m->library, "emulate_error");
 		return (kernel *)dlsym(m->library, symbol);
+	}
 	const char *list = getenv("FAKE_CUDA_KERNELS");
 	char *copy = strdup(list ? list : ""), *rest = 0;
 	kernel *k = 0;
@@ -514,7 +516,7 @@ static kernel *emulated(struct module *m, const char *name) {
 		if (!lib)
 			fail(NOT_FOUND, dlerror());
 		else
-			k = (kernel *)dlsym(lib, symbol);
+			*error = (const char *(*)(void))dlsym(lib, "emulate_error"), k = (kernel *)dlsym(lib, symbol);
 	}
 	free(copy);
 	return k;
@@ -523,11 +525,12 @@ CUresult cuModuleGetFunction(void **out, void *module, const char *name) {
 	CONTEXT();
 	struct module *m = module;
 	ARE(m, MODULE);
-	kernel *run = declared(m->text, name) ? emulated(m, name) : 0;
+	const char *(*error)(void) = 0;
+	kernel *run = declared(m->text, name) ? emulated(m, name, &error) : 0;
 	if (!run)
 		return fail(NOT_FOUND, name);
 	struct function *f = calloc(1, sizeof *f);
-	*f = (struct function){FUNCTION, m, run, 48 << 10, ""};
+	*f = (struct function){FUNCTION, m, run, error, 48 << 10, ""};
 	snprintf(f->name, sizeof f->name, "%s", name);
 	*out = f;
 	return OK;
@@ -555,8 +558,17 @@ static void run(void *arg) {
 		}
 		pthread_mutex_unlock(&lock);
 	}
-	if (!broken)
+	if (!broken) {
+		static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER; /* the emulation has one chip */
+		pthread_mutex_lock(&one);
 		c->f->run(c->gx, c->gy, c->gz, c->threads, c->shared, c->args);
+		const char *error = c->f->error ? c->f->error() : "";
+		if (*error) {
+			fprintf(stderr, "fake driver: %s: %s\n", c->f->name, error);
+			broken = fail(ILLEGAL_ADDRESS, error);
+		}
+		pthread_mutex_unlock(&one);
+	}
 	free(c);
 }
 CUresult cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **params, void **extra) {
