@@ -3,12 +3,14 @@ package repl
 import (
 	"errors"
 	"io"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
 
 	"github.com/traefik/yaegi/interp"
 
+	"dpolab/repl/frontend"
 	"dpolab/stdlib/symbols"
 )
 
@@ -66,6 +68,9 @@ func (s *Session) cellError(name string, err error, traces []string, asked, over
 	if errors.As(err, &p) {
 		value = p.Value
 	}
+	if v, ok := value.(reflect.Value); ok && v.IsValid() && v.CanInterface() {
+		value = v.Interface()
+	}
 	switch v := value.(type) {
 	case failure:
 		c.Kind, c.Message, c.Err, c.Calls = "error", v.err.Error(), v.err, nil
@@ -109,17 +114,23 @@ func traceLine(text string) (function string, ok bool) {
 	return m[1], true
 }
 
-// calls turns the interpreter's function names into the user's.
+// calls turns the interpreter's function names into the user's. The body of a
+// function that defers is a literal, which does not count as a call, and neither
+// do functions that lowering adds.
 func calls(traces []string) []string {
 	var out []string
+	literal := false // whether the last one was
 	for _, t := range traces {
-		name, _, _ := strings.Cut(t, "__")
-		if name == "" || name == "main" || name == "cell" {
+		name, rest, _ := strings.Cut(t, "__")
+		if name == "" || name == "main" || name == "cell" || strings.HasPrefix(name, frontend.HelperPrefix) {
 			continue
 		}
-		if len(out) > 0 && out[len(out)-1] == name && len(out) > 3 {
+		again := len(out) > 0 && out[len(out)-1] == name
+		if again && (literal || len(out) > 3) {
+			literal = strings.HasSuffix(rest, ".func")
 			continue
 		}
+		literal = strings.HasSuffix(rest, ".func")
 		out = append(out, name)
 	}
 	return out

@@ -3,8 +3,11 @@ package repl
 import (
 	"fmt"
 	"io"
+	"log"
 	"reflect"
 	"strings"
+
+	"dpolab/stdlib/symbols"
 )
 
 // Package fmt answers %T and %p itself, without asking a Formatter. So its
@@ -15,10 +18,12 @@ const (
 	pointerVerb = 'Ꝑ'
 )
 
-// formatFunctions replace those of package fmt; Printf, which the interpreter
-// keeps its own of, is the host's.
-func formatFunctions(path string) map[string]reflect.Value {
-	if path == "fmt" {
+// replaced are functions of a package as cells get them: those of fmt know
+// boxes, those of log write to the session, and a sleep ends by an interrupt.
+// Printf, which the interpreter keeps its own of, is the host's.
+func (s *Session) replaced(path string) map[string]reflect.Value {
+	switch path {
+	case "fmt":
 		return map[string]reflect.Value{
 			"Sprintf": reflect.ValueOf(func(format string, a ...any) string { return fmt.Sprintf(boxVerbs(format, a), a...) }),
 			"Errorf":  reflect.ValueOf(func(format string, a ...any) error { return fmt.Errorf(boxVerbs(format, a), a...) }),
@@ -27,8 +32,31 @@ func formatFunctions(path string) map[string]reflect.Value {
 			}),
 			"Appendf": reflect.ValueOf(func(b []byte, format string, a ...any) []byte { return fmt.Appendf(b, boxVerbs(format, a), a...) }),
 		}
+	case "log":
+		return logFunctions(log.New(s.errOut, "", log.LstdFlags))
+	case "time":
+		return map[string]reflect.Value{"Sleep": reflect.ValueOf(s.sleep)}
 	}
 	return nil
+}
+
+// logFunctions are those of package log for one logger. What is fatal ends the
+// cell with an exit status.
+func logFunctions(l *log.Logger) map[string]reflect.Value {
+	exit := func() { panic(symbols.ExitCode(1)) }
+	out := map[string]reflect.Value{}
+	for name, f := range map[string]any{
+		"Print": l.Print, "Println": l.Println, "Panic": l.Panic, "Panicln": l.Panicln, "Output": l.Output, "Default": func() *log.Logger { return l },
+		"Printf":  func(format string, a ...any) { l.Print(fmt.Sprintf(boxVerbs(format, a), a...)) },
+		"Panicf":  func(format string, a ...any) { l.Panic(fmt.Sprintf(boxVerbs(format, a), a...)) },
+		"Fatal":   func(a ...any) { l.Print(a...); exit() },
+		"Fatalln": func(a ...any) { l.Println(a...); exit() },
+		"Fatalf":  func(format string, a ...any) { l.Print(fmt.Sprintf(boxVerbs(format, a), a...)); exit() },
+		"Flags":   l.Flags, "SetFlags": l.SetFlags, "Prefix": l.Prefix, "SetPrefix": l.SetPrefix, "Writer": l.Writer, "SetOutput": l.SetOutput,
+	} {
+		out[name] = reflect.ValueOf(f)
+	}
+	return out
 }
 
 // boxVerbs renames the verbs that boxes must answer themselves.

@@ -156,6 +156,10 @@ func panicText(r any) string {
 	switch r := r.(type) {
 	case interp.Panic:
 		return panicText(r.Value)
+	case reflect.Value: // of a panic with an interface
+		if r.IsValid() && r.CanInterface() {
+			return panicText(r.Interface())
+		}
 	case *reflect.ValueError:
 		if r.Kind == reflect.Invalid {
 			return "runtime error: invalid memory address or nil pointer dereference"
@@ -166,6 +170,10 @@ func panicText(r any) string {
 			return "runtime error: index out of range"
 		case "reflect.Value.Slice: slice index out of bounds", "reflect.Value.Slice: string slice index out of bounds":
 			return "runtime error: slice bounds out of range"
+		case "reflect.Value.Call: call of nil function":
+			return "runtime error: invalid memory address or nil pointer dereference"
+		case "reflect.MakeSlice: negative len":
+			return "runtime error: makeslice: len out of range"
 		}
 		return r
 	case error:

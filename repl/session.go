@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/types"
 	"io"
+	"maps"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -182,12 +183,7 @@ func (s *Session) load(prog *frontend.Program) (err error) {
 	}()
 	for path, alias := range prog.Imports {
 		table := symbols.Load(path)
-		if path == "time" {
-			table["Sleep"] = reflect.ValueOf(s.sleep)
-		}
-		for name, f := range formatFunctions(path) {
-			table[name] = f
-		}
+		maps.Copy(table, s.replaced(path))
 		if err := s.interpreter.Use(interp.Exports{symbols.Key(path): table}); err != nil {
 			return fmt.Errorf("import %q: %w", path, err)
 		}

@@ -353,7 +353,7 @@ func (b *boxer) helper(what string, t types.Type, make func(name string, t ast.E
 	if name := b.named[key]; name != "" {
 		return name
 	}
-	name := b.unit.scope.fresh(what)
+	name := b.unit.scope.fresh(HelperPrefix + what)
 	b.named[key] = name
 	b.helpers = append(b.helpers, make(name, spelled))
 	return name

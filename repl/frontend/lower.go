@@ -58,6 +58,9 @@ func (s *Scope) Lower(name, text string) (*Program, error) {
 	if err := u.available(); err != nil {
 		return nil, err
 	}
+	if err := u.overflowing(); err != nil {
+		return nil, err
+	}
 	user := &checked{pkg: u.pkg, info: u.info, file: u.file, runner: u.runner, shown: u.shown()}
 	user.record(u)
 	made, err := u.monomorphise()

@@ -1,7 +1,9 @@
 package frontend
 
 import (
+	"fmt"
 	"go/ast"
+	"go/constant"
 	"go/token"
 	"go/types"
 	"strings"
@@ -30,6 +32,22 @@ func (u *unit) shown() []types.Type {
 		return out
 	}
 	return []types.Type{types.Default(tv.Type)}
+}
+
+// overflowing refuses to display a constant that no variable could hold.
+func (u *unit) overflowing() error {
+	if len(u.items) == 0 || !u.items[len(u.items)-1].show {
+		return nil
+	}
+	x := u.items[len(u.items)-1].placedStmt.(*ast.ExprStmt).X
+	tv := u.info.Types[x]
+	if tv.Value == nil || !isUntyped(tv.Type) || tv.Value.Kind() != constant.Int {
+		return nil
+	}
+	if _, fits := constant.Int64Val(tv.Value); fits {
+		return nil
+	}
+	return Errors{*u.errorAt(x.Pos(), fmt.Sprintf("cannot use %s (untyped int constant %s) as int value (overflows)", types.ExprString(x), tv.Value.ExactString()))}
 }
 
 // prints reports whether x calls one of fmt's printing functions, whose byte
@@ -175,6 +193,11 @@ func (e *emitter) show(it *item) []ast.Stmt {
 	last := len(results) - 1
 	var failure ast.Stmt
 	if types.Implements(results[last], errorType) && types.IsInterface(results[last]) {
+		if len(results) == 1 { // the place is that of the value, not of what it calls
+			n := u.scope.fresh("shown")
+			out = append(out, define(ast.NewIdent(n), x))
+			values[0] = ast.NewIdent(n)
+		}
 		failure = block(e.place(it.pos), &ast.ExprStmt{X: host("Fail", values[last])})
 		values, results = values[:last], results[:last]
 	}

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/scanner"
 	"go/token"
+	"regexp"
 	"strings"
 )
 
@@ -171,6 +172,8 @@ func parseError(err error) error {
 	return out
 }
 
+var foundPattern = regexp.MustCompile(`, found '(\}|EOF)'`)
+
 // endOfCell words errors that the parser finds behind the cell's last line.
 func endOfCell(err error, text string) error {
 	list, ok := err.(Errors)
@@ -179,9 +182,12 @@ func endOfCell(err error, text string) error {
 	}
 	last := strings.Count(strings.TrimRight(text, " \t\n"), "\n") + 1
 	for i := range list {
+		if list[i].Pos.Line > last && i > 0 { // follows from the others
+			return list[:i]
+		}
 		if list[i].Pos.Line > last {
 			list[i].Pos.Line, list[i].Pos.Column = last, len(strings.Split(text, "\n")[last-1])+1
-			list[i].Msg = "unexpected end of cell: " + strings.Replace(list[i].Msg, ", found '}'", "", 1)
+			list[i].Msg = "unexpected end of cell: " + foundPattern.ReplaceAllString(list[i].Msg, "")
 		}
 	}
 	return list
@@ -243,7 +249,9 @@ func split(name, text string) ([]chunk, error) {
 		case token.LPAREN, token.LBRACE, token.LBRACK:
 			depth++
 		case token.RPAREN, token.RBRACE, token.RBRACK:
-			depth--
+			if depth--; depth < 0 {
+				return nil, Errors{{Pos: file.Position(file.Pos(l.offset)), Msg: "unexpected " + l.tok.String()}}
+			}
 		case token.SEMICOLON:
 			if l.lit == ";" && inHeader(lead) {
 				break

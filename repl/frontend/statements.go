@@ -15,6 +15,9 @@ const (
 	hostName = "rt__"   // the host's package
 )
 
+// HelperPrefix begins the names of functions that lowering adds.
+const HelperPrefix = "rt_"
+
 // function lowers a function's body and then its expressions, in place.
 func (e *emitter) function(d *ast.FuncDecl, key string) {
 	e.inFunc = key
@@ -401,7 +404,7 @@ func (e *emitter) helper(what string, t types.Type, make func(t ast.Expr, name s
 	if name := e.helpers[key]; name != "" {
 		return name
 	}
-	name := e.unit.scope.fresh(what)
+	name := e.unit.scope.fresh(HelperPrefix + what)
 	e.helpers[key] = name
 	e.decls = append(e.decls, make(e.named(spelled), name))
 	return name
