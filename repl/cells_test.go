@@ -14,6 +14,14 @@ import (
 
 var update = flag.Bool("update", false, "write the output that cells give into their scripts")
 
+// TestMain keeps the test binary's flags from cells, which would take them for
+// settings.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Args = os.Args[:1]
+	os.Exit(m.Run())
+}
+
 // TestCells runs the scripts of testdata/cells. A script is cells, each headed
 // by a line of "--- in" and followed by "--- out" and what it prints, values
 // and errors included.
@@ -21,6 +29,17 @@ func TestCells(t *testing.T) {
 	paths, err := filepath.Glob("testdata/cells/*.txt")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no scripts (%v)", err)
+	}
+	count := 0
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count += len(parseScript(string(text)))
+	}
+	if count < 150 {
+		t.Errorf("%d cells in the scripts, want at least 150", count)
 	}
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {

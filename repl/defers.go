@@ -60,7 +60,7 @@ func asError(v any) error {
 func (d *Defers) one(f func()) (panicked bool) {
 	finished := false
 	defer func() {
-		if r := recover(); !finished {
+		if r := recover(); !finished && r != nil { // without either the goroutine ends
 			d.panicking, d.value, panicked = true, r, true
 		}
 	}()

@@ -84,7 +84,7 @@ func (s *Session) cellError(name string, err error, traces []string, asked, over
 	}
 	switch {
 	case overflow:
-		c.Kind, c.Message = "panic", "stack overflow: recursion without end"
+		c.Kind, c.Message = "panic", errOverflow.Error()
 		if len(c.Calls) > 6 {
 			c.Calls = append(c.Calls[:6], "…")
 		}

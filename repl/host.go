@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"runtime"
 	"runtime/metrics"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ var debugLowering = os.Getenv("DPOLAB_LOWERED") != ""
 
 var (
 	errInterrupted = errors.New("interrupted")
+	errOverflow    = errors.New("stack overflow: recursion without end")
 	errAbandoned   = errors.New("interrupted, leaving behind a call that could not stop")
 )
 
@@ -47,7 +49,11 @@ func (s *Session) check() {
 	id := goroutineID()
 	s.mu.Lock()
 	stop := s.condemned[id]
+	overflow := s.running != nil && s.running.goroutine == id && s.running.overflow
 	s.mu.Unlock()
+	if stop && overflow { // the interpreter would panic anew in each of its many calls
+		runtime.Goexit()
+	}
 	if stop {
 		panic(errInterrupted)
 	}

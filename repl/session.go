@@ -224,6 +224,21 @@ func (s *Session) execute(name, call string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	x := &execution{done: make(chan struct{}), abandon: make(chan struct{}), cancel: cancel}
+	result, started, begin := make(chan error, 1), make(chan uint64), make(chan struct{})
+	go func() {
+		id := goroutineID()
+		started <- id
+		<-begin
+		err := error(errOverflow)
+		defer func() {
+			s.mu.Lock()
+			s.pardon(id)
+			s.mu.Unlock()
+			result <- err
+		}()
+		_, err = s.interpreter.Eval(call)
+	}()
+	x.goroutine = <-started
 	s.mu.Lock()
 	s.running, s.traces = x, nil
 	s.mu.Unlock()
@@ -231,22 +246,7 @@ func (s *Session) execute(name, call string) error {
 	if s.options.Context != nil {
 		s.options.Context(ctx)
 	}
-	result := make(chan error, 1)
-	started := make(chan struct{})
-	go func() {
-		id := goroutineID()
-		s.mu.Lock()
-		x.goroutine = id
-		s.mu.Unlock()
-		close(started)
-		_, err := s.interpreter.Eval(call)
-		s.mu.Lock()
-		delete(s.condemned, id)
-		s.stop.SetBool(len(s.condemned) > 0)
-		s.mu.Unlock()
-		result <- err
-	}()
-	<-started
+	close(begin)
 	finished := make(chan struct{})
 	defer close(finished)
 	go s.watchStack(x, finished)
@@ -259,6 +259,9 @@ func (s *Session) execute(name, call string) error {
 	display.EndCell()
 	s.mu.Lock()
 	s.running = nil
+	if !errors.Is(err, errAbandoned) { // an interrupt may have come when it had just ended
+		s.pardon(x.goroutine)
+	}
 	traces := s.traces
 	asked, overflow := x.asked > 0, x.overflow
 	s.mu.Unlock()
@@ -295,9 +298,15 @@ func (s *Session) condemn(x *execution) {
 	x.cancel()
 }
 
+// pardon takes back that a goroutine is to stop.
+func (s *Session) pardon(id uint64) {
+	delete(s.condemned, id)
+	s.stop.SetBool(len(s.condemned) > 0)
+}
+
 // stackLimit is the memory of all stacks at which runaway recursion is stopped;
 // the Go runtime itself would end the process at its own limit.
-const stackLimit = 512 << 20
+const stackLimit = 128 << 20
 
 func init() { debug.SetMaxStack(8 << 30) }
 

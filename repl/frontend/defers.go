@@ -282,6 +282,9 @@ func (e *emitter) selectStmt(st *ast.SelectStmt, labelled func(ast.Stmt) ast.Stm
 			n++
 		}
 	}
+	if len(sw.Body.List) == 0 { // the interpreter would forget the tag
+		return labelled(&ast.ExprStmt{X: call})
+	}
 	sw.Tag = call
 	return block(append(before, labelled(sw))...)
 }

@@ -157,6 +157,10 @@ func (e *emitter) statement(st ast.Stmt, label string) []ast.Stmt {
 		}
 	case *ast.ReturnStmt:
 		return e.unlabelled(label, e.returned(st))
+	case *ast.BranchStmt:
+		if st.Tok == token.GOTO { // perhaps a loop
+			return e.unlabelled(label, []ast.Stmt{e.check(), st})
+		}
 	case *ast.IfStmt:
 		st.Body.List = e.list(st.Body.List)
 		if st.Else != nil {
