@@ -11,7 +11,9 @@
 # make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: ten minutes)
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
 #                 the reference's own code, a checkout of which is CHECKOUT
-# make generate   remakes the interpreter's tables of importable packages
+# make generate   remakes the interpreter's tables of importable packages and the CUDA kernels' PTX
+# make test-ptx   compiles the CUDA kernels for every architecture and compares with the PTX that is embedded
+# make ptx-report registers, shared memory and spills of every CUDA kernel
 # make fuzz       fuzzes the readers of untrusted files
 GO      ?= go
 PYTHON  ?= python3
@@ -30,7 +32,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
 
 all: build
 
@@ -40,7 +42,7 @@ build:
 demo: build
 	bin/dpolab demo demo-run
 
-test: test-jupyter test-notebooks
+test: test-jupyter test-notebooks test-ptx
 	$(GO) vet ./...
 	$(GO) test ./...
 
@@ -87,6 +89,17 @@ notebooks: build .venv-notebooks/.ready
 	$(GO) run ./notebooks/internal/convert notebooks/examples/*.go
 	.venv-notebooks/bin/python .ci/python/run_notebooks.py bin/dpolab --write
 
+.venv-cuda/.ready: .ci/python/requirements-cuda.txt
+	$(PYTHON) -m venv .venv-cuda
+	.venv-cuda/bin/pip install -q -r $<
+	touch $@
+
+test-ptx: .venv-cuda/.ready
+	.venv-cuda/bin/python .ci/python/compile_kernels.py --check
+
+ptx-report: .venv-cuda/.ready
+	.venv-cuda/bin/python .ci/python/compile_kernels.py --report
+
 test-gonb: .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/gonb_test.py
 
@@ -114,7 +127,8 @@ goldens: .venv-goldens/.ready
 	.venv-goldens/bin/python runtime/optim/testdata/goldens.py $(CHECKOUT)
 	.venv-goldens/bin/python runtime/train/testdata/goldens.py $(CHECKOUT)
 
-generate:
+generate: .venv-cuda/.ready
+	.venv-cuda/bin/python .ci/python/compile_kernels.py
 	$(GO) generate ./stdlib/symbols
 
 fuzz:
