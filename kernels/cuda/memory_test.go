@@ -13,6 +13,7 @@ import (
 	"dpolab/kernels"
 	"dpolab/kernels/cuda/internal/fake"
 	"dpolab/kernels/device"
+	"dpolab/kernels/dtype"
 )
 
 // gpu is an instance on the fake GPU, closed with the test.
@@ -183,4 +184,22 @@ func TestFault(t *testing.T) {
 		b.Synchronize() // once only
 	}()
 	b.Synchronize()
+}
+
+// TestTypes refuses bfloat16 on a chip from before it, and float64 on all.
+func TestTypes(t *testing.T) {
+	b := gpu(t, 0)
+	if err := b.Supports(dtype.BFloat16); err != nil {
+		t.Error(err)
+	}
+	if b.Supports(dtype.Float64) == nil {
+		t.Error("float64 is taken")
+	}
+	b.info.Major, b.info.Minor = 7, 5
+	if err := b.Supports(dtype.BFloat16); err == nil || !strings.Contains(err.Error(), "compute capability 7.5") || !strings.Contains(err.Error(), "8.0") {
+		t.Errorf("bfloat16 on 7.5: %v", err)
+	}
+	if err := b.Supports(dtype.Float16); err != nil {
+		t.Error(err)
+	}
 }
