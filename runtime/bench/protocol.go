@@ -16,10 +16,12 @@ type Job struct {
 	Beta        float64 `json:"beta"`
 
 	// Ours.
-	Ranks   int    `json:"ranks"`
-	DType   string `json:"dtype"` // float32 or bfloat16
-	Cached  bool   `json:"cached"`
-	Profile string `json:"profile"` // file for a CPU profile of the steps
+	Ranks     int    `json:"ranks"`
+	DType     string `json:"dtype"` // float32 or bfloat16
+	Cached    bool   `json:"cached"`
+	Devices   string `json:"devices"`   // instead of CPU ranks
+	Optimizer string `json:"optimizer"` // instead of RMSprop
+	Profile   string `json:"profile"`   // file for a CPU profile of the steps
 
 	// PyTorch's.
 	Attention string `json:"attention"`
