@@ -106,6 +106,7 @@ test-neon:
 
 test-jupyter: build .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/kernel_conformance_test.py bin/dpolab
+	.venv-notebooks/bin/python .ci/python/kernel_test.py bin/dpolab
 
 test-notebooks: build .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/run_notebooks.py bin/dpolab

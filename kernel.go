@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -64,6 +65,7 @@ func kernelRunCommand() *cobra.Command {
 			defer stop()
 			dpo.SetContext(ctx)
 			dpo.SetArgs(nil) // the command's own words are not a cell's settings
+			os.Args = os.Args[:1]
 			return jupyter.Run(ctx, jupyter.Options{
 				Connection: connection, Version: version(), Context: dpo.SetContext,
 				Memory: func() string { return dpo.Memory().String() }, Reset: dpo.Reset,

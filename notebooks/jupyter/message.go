@@ -88,6 +88,7 @@ type writer struct {
 
 // outgoing is a message to be sent.
 type outgoing struct {
+	id       string // made up if empty
 	kind     string
 	parent   json.RawMessage // nil if nothing asked for it
 	metadata any             // nil if there is none
@@ -98,10 +99,13 @@ type outgoing struct {
 // frames is the message as it is sent behind the prefix, which is routing or a
 // topic.
 func (w *writer) frames(prefix [][]byte, o outgoing) (zmtp.Message, error) {
+	if o.id == "" {
+		o.id = rand.Text()
+	}
 	parts := make([][]byte, 4)
 	var err error
 	if parts[0], err = encode(header{
-		ID: rand.Text(), Session: w.session, Username: "kernel", Date: time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"),
+		ID: o.id, Session: w.session, Username: "kernel", Date: time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"),
 		Type: o.kind, Version: protocolVersion,
 	}); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package jupyter
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
 	"sync"
@@ -24,6 +25,7 @@ type input struct {
 
 	mu       sync.Mutex
 	identity string      // who is asked
+	question string      // the message that asks
 	answers  chan string // nil while nobody is
 	stopped  chan struct{}
 }
@@ -66,9 +68,9 @@ func (k *Kernel) ask(prompt string, password bool) (string, error) {
 	if peer == nil {
 		return "", errNoStdin
 	}
-	answers := make(chan string, 1)
+	answers, question := make(chan string, 1), rand.Text()
 	in.mu.Lock()
-	in.identity, in.answers = identity, answers
+	in.identity, in.question, in.answers = identity, question, answers
 	stopped := in.stopped
 	in.mu.Unlock()
 	defer func() {
@@ -77,7 +79,7 @@ func (k *Kernel) ask(prompt string, password bool) (string, error) {
 		in.mu.Unlock()
 	}()
 	k.settle()
-	frames, err := k.writer.frames(nil, outgoing{kind: "input_request", parent: e.parent(), content: struct {
+	frames, err := k.writer.frames(nil, outgoing{id: question, kind: "input_request", parent: e.parent(), content: struct {
 		Prompt   string `json:"prompt"`
 		Password bool   `json:"password"`
 	}{prompt, password}})
@@ -95,8 +97,8 @@ func (k *Kernel) ask(prompt string, password bool) (string, error) {
 	}
 }
 
-// stdin takes answers. Front ends need not say which question they answer, so
-// one that comes when nothing was asked is dropped.
+// stdin takes answers. Front ends need not say which question they answer; if
+// they do, one to an earlier question, whose cell was interrupted, is dropped.
 func (k *Kernel) stdin(r *request) {
 	if r.header.Type != "input_reply" {
 		k.log.Printf("dropped a message of type %.80q on stdin", r.header.Type)
@@ -112,7 +114,7 @@ func (k *Kernel) stdin(r *request) {
 	in := &k.input
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.answers == nil || in.identity != r.peer.Identity() {
+	if in.answers == nil || in.identity != r.peer.Identity() || r.parent.ID != "" && r.parent.ID != in.question {
 		return
 	}
 	in.answers <- content.Value

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,15 +98,20 @@ func errorName(c *repl.CellError) string {
 		return "Interrupted"
 	case "exit":
 		return fmt.Sprintf("Exit %d", c.Status)
-	case "panic":
-		return "Panic"
+	}
+	fallback := "Error"
+	if c.Kind == "panic" {
+		fallback = "Panic"
+	}
+	if _, ok := c.Err.(runtime.Error); ok {
+		return fallback
 	}
 	if t := reflect.TypeOf(c.Err); t != nil {
 		if name := strings.TrimPrefix(t.String(), "*"); name != "errors.errorString" && !strings.HasPrefix(name, "fmt.") && !strings.Contains(name, "{") {
 			return name
 		}
 	}
-	return "Error"
+	return fallback
 }
 
 var placePattern = regexp.MustCompile(`^(.*?):(\d+)(?::(\d+))?$`)

@@ -171,7 +171,7 @@ func (t *Terminal) submit(text string) {
 // Do runs one entry, a command, a question or a cell, which the name of a cell
 // counts as the nth.
 func (t *Terminal) Do(n int, text string) error {
-	t.cells = n - 1
+	t.cells, t.quit = n-1, false
 	return t.entry(text)
 }
 
