@@ -98,7 +98,7 @@ func lock(f *os.File) error {
 
 // load reads the file, and shortens it once it is twice as long as need be.
 func (h *history) load(f *os.File) error {
-	total := 0
+	total, whole := 0, true
 	in := bufio.NewReader(f)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -111,7 +111,13 @@ func (h *history) load(f *os.File) error {
 			total++
 		}
 		if err != nil {
+			whole = len(line) == 0
 			break
+		}
+	}
+	if !whole { // a crash has cut the last line; what is appended must not be cut with it
+		if _, err := f.WriteString("\n"); err != nil {
+			return err
 		}
 	}
 	if len(h.entries) > maxHistory {

@@ -10,7 +10,7 @@ import (
 // above the first, and the connection is closed above the second.
 const (
 	softLimit = 16 << 20
-	hardLimit = 128 << 20
+	hardLimit = 64 << 20
 )
 
 // stalledAfter is how long a peer may take nothing before nobody waits for it.
