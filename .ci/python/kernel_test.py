@@ -279,6 +279,18 @@ class WhileBusy(Base):
         self.assertEqual("5.5", self.ask("kernel_info_request", {})["protocol_version"])
         self.assertEqual("5.5", self.ask("kernel_info_request", {}, "control")["protocol_version"])
 
+    def test_state_stays_busy(self):
+        """Front ends show the last state; an answer must not make a running cell look idle."""
+        m = self.client.session.msg("is_complete_request", {"code": "1"})
+        self.client.shell_channel.send(m)
+        states = []
+        while len(states) < 3:
+            s = self.client.get_iopub_msg(timeout=TIMEOUT)
+            if s["msg_type"] == "status":
+                states.append((s["content"]["execution_state"], s["parent_header"]["msg_id"]))
+        asked = m["header"]["msg_id"]
+        self.assertEqual([("busy", asked), ("idle", asked), ("busy", self.running.id)], states)
+
     def test_heartbeat(self):
         self.assertTrue(self.client.is_alive())
         with zmq.Context() as context, context.socket(zmq.REQ) as s:

@@ -2,12 +2,41 @@ package jupyter
 
 import (
 	"encoding/json"
+	"sync"
 
 	"dpolab/notebooks/jupyter/internal/zmtp"
 )
 
 type status struct {
 	State string `json:"execution_state"`
+}
+
+// states tells front ends what the kernel is at. They show the state that came
+// last, so what is answered while a cell runs must not leave them with idle.
+type states struct {
+	mu   sync.Mutex
+	cell json.RawMessage // the request of the cell that runs
+}
+
+func (s *states) begin(k *Kernel, r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.header.Type == "execute_request" {
+		s.cell = r.rawHeader
+	}
+	k.publish(r.rawHeader, "status", status{"busy"})
+}
+
+func (s *states) end(k *Kernel, r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.header.Type == "execute_request" {
+		s.cell = nil
+	}
+	k.publish(r.rawHeader, "status", status{"idle"})
+	if s.cell != nil {
+		k.publish(s.cell, "status", status{"busy"})
+	}
 }
 
 // statusOK is the content of replies that say no more.

@@ -59,6 +59,7 @@ type Kernel struct {
 	input    input
 	lines    lines
 	sources  sources
+	states   states
 
 	count   int // of cells
 	current atomic.Pointer[execution]
@@ -170,8 +171,8 @@ type answer func(r *request) (kind string, content any)
 
 // serve answers a request between the states busy and idle.
 func (k *Kernel) serve(r *request, fn answer) {
-	k.publish(r.rawHeader, "status", status{"busy"})
-	defer k.publish(r.rawHeader, "status", status{"idle"})
+	k.states.begin(k, r)
+	defer k.states.end(k, r)
 	kind, content := k.protected(r, fn)
 	if kind != "" {
 		k.reply(r, kind, content)
