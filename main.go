@@ -76,7 +76,7 @@ func trainCommand() *cobra.Command {
 			}
 			console := newConsole()
 			defer console.close()
-			run, err := exp.Start(console.events())
+			run, err := exp.Start(cmd.Context(), console.events())
 			if err != nil {
 				return err
 			}
@@ -85,7 +85,9 @@ func trainCommand() *cobra.Command {
 				return err
 			}
 			console.close()
-			fmt.Println(run.Dir)
+			if run.World.Leads() {
+				fmt.Println(run.Dir)
+			}
 			return nil
 		},
 	}

@@ -42,6 +42,12 @@ func Register(o Options) {
 		}
 		return New(d, max(threads, 1), o.Delay)
 	})
+	kernels.RegisterList(device.CUDA, func() (list []device.Device, err error) {
+		for i := range n {
+			list = append(list, device.Device{Type: device.CUDA, Index: i})
+		}
+		return list, nil
+	})
 }
 
 // Backend is one rank's device.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"dpolab/kernels"
 	"dpolab/runtime/data"
 	"dpolab/runtime/distributed"
+	"dpolab/runtime/distributed/rendezvous"
 	"dpolab/runtime/fsdp"
 	"dpolab/runtime/loss"
 	"dpolab/runtime/tokenizer"
@@ -32,27 +34,38 @@ type Run struct {
 	Eval       []data.Example
 	Trainer    *train.Trainer
 	cache      *train.ReferenceCache
+	place      rendezvous.Place // of this process
+	inJob      bool             // with others
 }
 
 // Start validates the experiment, reads its data and loads its policy. Only
 // when all of that has succeeded is anything written: the run directory and the
 // reference cache. The caller closes the Run.
-func (e Experiment) Start(events train.Events) (*Run, error) {
+//
+// In a job of several processes all call it, and ctx ends the wait for the
+// others; the first process alone logs and writes.
+func (e Experiment) Start(ctx context.Context, events train.Events) (*Run, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
 	}
 	r := &Run{Experiment: e}
-	if err := r.start(events); err != nil {
+	if err := r.start(ctx, events); err != nil {
+		if r.World != nil {
+			r.World.Fail(err)
+		}
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Run) start(events train.Events) (err error) {
+func (r *Run) start(ctx context.Context, events train.Events) (err error) {
 	e := &r.Experiment
+	if r.place, r.inJob, err = rendezvous.FromEnvironment(os.Getenv); err != nil {
+		return err
+	}
 	logf := func(format string, args ...any) {
-		if events.Log != nil {
+		if events.Log != nil && r.place.Rank == 0 {
 			events.Log(fmt.Sprintf(format, args...))
 		}
 	}
@@ -75,15 +88,14 @@ func (r *Run) start(events train.Events) (err error) {
 	if err := r.loadData(logf); err != nil {
 		return err
 	}
+	kernels.AllowTF32(e.TF32)
+	if err := r.openWorld(ctx, logf); err != nil {
+		return err
+	}
 	if r.Dir, err = e.chooseDir(); err != nil {
 		return err
 	}
-	devices, err := kernels.ParseDevices(e.Devices)
-	if err != nil {
-		return err
-	}
-	kernels.AllowTF32(e.TF32)
-	if r.World, err = distributed.NewWorld(devices, e.Threads); err != nil {
+	if err := r.shareDir(); err != nil {
 		return err
 	}
 	policy := weights
@@ -104,7 +116,7 @@ func (r *Run) start(events train.Events) (err error) {
 		}
 		logf("resumed from %s after %d examples", e.Resume, r.Trainer.Examples())
 	}
-	if err := e.makeDir(r.Dir); err != nil {
+	if err := r.World.Lead("run directory", func() error { return e.makeDir(r.Dir) }); err != nil {
 		return err
 	}
 	logf("writing to %s", r.Dir)
@@ -120,7 +132,7 @@ func (r *Run) start(events train.Events) (err error) {
 // checkTokens compares the tokenizer and the lengths with the model. What some
 // text might run into is only said, as it may never come.
 func (r *Run) checkTokens(logf func(string, ...any)) error {
-	e, c, tok := &r.Experiment, r.Trainer.Policy(0).Config(), r.Tokenizer
+	e, c, tok := &r.Experiment, r.Trainer.Policy(r.World.First()).Config(), r.Tokenizer
 	if int(tok.EOS()) >= c.VocabSize {
 		return fmt.Errorf("config: the tokenizer's end-of-text token %s has id %d, the model's vocabulary ends at %d: do they belong together?", tok.EOSToken(), tok.EOS(), c.VocabSize)
 	}
@@ -250,9 +262,13 @@ func (e *Experiment) makeDir(dir string) error {
 }
 
 // openCache opens the artifact of this reference's log-probabilities.
-func (r *Run) openCache(weights string) error {
+func (r *Run) openCache(weights string) (err error) {
 	e := &r.Experiment
 	root := e.ReferenceCacheDir
+	if !r.World.Leads() { // which is asked by the others
+		r.cache, err = train.OpenReferenceCache("", train.ReferenceName{})
+		return err
+	}
 	if root == "" {
 		base, err := os.UserCacheDir()
 		if err != nil {

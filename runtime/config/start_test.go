@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -114,7 +115,7 @@ func (l lab) start(words []string, log func(string)) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := e.Start(train.Events{Log: log})
+	r, err := e.Start(context.Background(), train.Events{Log: log})
 	if err == nil {
 		l.t.Cleanup(r.Close)
 	}

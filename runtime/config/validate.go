@@ -7,6 +7,7 @@ import (
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
+	"dpolab/runtime/distributed/rendezvous"
 	"dpolab/runtime/fsdp"
 )
 
@@ -171,14 +172,14 @@ func (e *Experiment) validateTrainer() error {
 	if e.Model.FSDPReduceDType != "" && e.Model.FSDPPolicyMP == "" {
 		return fmt.Errorf("config: model.fsdp_reduce_dtype refines model.fsdp_policy_mp, which is not set")
 	}
-	if per := e.GradientAccumulationSteps * ranks; e.BatchSize%per != 0 {
-		return fmt.Errorf("config: batch_size=%d does not divide into %d microbatches × %d ranks: want a multiple of %d", e.BatchSize, e.GradientAccumulationSteps, ranks, per)
+	_, job, err := rendezvous.FromEnvironment(os.Getenv)
+	if err != nil {
+		return err
 	}
-	if e.EvalBatchSize%ranks != 0 {
-		return fmt.Errorf("config: eval_batch_size=%d does not divide over %d ranks", e.EvalBatchSize, ranks)
-	}
-	if e.ShardingStrategy == "HYBRID_SHARD" && (e.ShardSize < 1 || ranks%e.ShardSize != 0) {
-		return fmt.Errorf("config: shard_size=%d: HYBRID_SHARD wants a divisor of the %d ranks", e.ShardSize, ranks)
+	if !job { // else the ranks are counted when the processes have met
+		if err := e.fits(ranks); err != nil {
+			return err
+		}
 	}
 	if e.ShardingStrategy != "HYBRID_SHARD" && e.ShardSize != 0 {
 		return fmt.Errorf("config: shard_size belongs to sharding_strategy=HYBRID_SHARD")

@@ -128,7 +128,7 @@ func runOne(ctx context.Context, title string, words []string, stage func(string
 	if err != nil {
 		return nil, err
 	}
-	run, err := exp.Start(stage(title))
+	run, err := exp.Start(ctx, stage(title))
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func start(t *testing.T, words ...string) *config.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := exp.Start(train.Events{Log: func(line string) { t.Log(line) }})
+	run, err := exp.Start(context.Background(), train.Events{Log: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)
 	}

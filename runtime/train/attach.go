@@ -18,14 +18,14 @@ func (s *Session) attach(t *Trainer) (err error) {
 	if s.trainer != nil {
 		return fmt.Errorf("session %s: another trainer is attached; close it first", s.Dir())
 	}
-	name := t.replicas[0].optimizer.Name()
+	name := t.own().optimizer.Name()
 	if was := s.state.Trainer; was != nil && was.Optimizer != name {
 		return fmt.Errorf("session %s: its run has optimizer=%s, the trainer %s; Restart begins a new run with its weights", s.Dir(), was.Optimizer, name)
 	}
 	if !s.store.Has(momentsFile) {
 		var entries []session.Entry
-		for _, np := range nn.NamedParameters(t.replicas[0].policy) {
-			for _, kind := range t.replicas[0].optimizer.Kinds() {
+		for _, np := range nn.NamedParameters(t.own().policy) {
+			for _, kind := range t.own().optimizer.Kinds() {
 				entries = append(entries, session.Entry{Name: np.Name + "/" + kind, DType: dtype.Float32, Shape: np.Parameter.Shape()})
 			}
 		}

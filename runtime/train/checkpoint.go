@@ -63,7 +63,7 @@ func (t *Trainer) save(name string) error {
 
 // SaveTo writes a checkpoint to dir, which appears when it is complete.
 func (t *Trainer) SaveTo(dir string) error {
-	return models.Atomically(dir, func(tmp string) error {
+	return atomically(t.world, dir, func(tmp string) error {
 		err := t.world.Run(func(r *distributed.Rank) error {
 			rep := t.replicas[r.Rank]
 			gather := func(p *nn.Parameter) *tensor.Tensor { return rep.sharded.FullTensor(p, p.Master()) }
@@ -72,7 +72,7 @@ func (t *Trainer) SaveTo(dir string) error {
 			}
 			return saveOptimizer(rep, filepath.Join(tmp, optimizerFile), r.Rank == 0)
 		})
-		if err != nil {
+		if err != nil || !t.world.Leads() {
 			return err
 		}
 		if t.tokenizer != nil {
@@ -92,7 +92,7 @@ func (t *Trainer) SaveTo(dir string) error {
 
 // state is where the run stands, without its history.
 func (t *Trainer) state() state {
-	opt := t.replicas[0].optimizer
+	opt := t.own().optimizer
 	return state{Examples: t.examples, Updates: t.updates, Optimizer: opt.Name(), Steps: opt.Steps(), LR: t.settings.LR,
 		Warmup: t.settings.WarmupSteps, Seed: t.settings.Seed, Data: t.source.State(), Precision: t.settings.Sharding.MixedPrecision.String(),
 		Scaler: scalerState{t.scaler.Scale, t.scaler.Good, t.scaler.Skipped}, Evaluated: t.evaluated == t.examples}
@@ -149,7 +149,7 @@ func (t *Trainer) Resume(dir string) error {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return fmt.Errorf("resume: %s: %w", filepath.Join(dir, stateFile), err)
 	}
-	if name := t.replicas[0].optimizer.Name(); s.Optimizer != name {
+	if name := t.own().optimizer.Name(); s.Optimizer != name {
 		return fmt.Errorf("resume: %s was trained with optimizer=%s, this run has %s", dir, s.Optimizer, name)
 	}
 	f, err := safetensors.Open(filepath.Join(dir, optimizerFile))
@@ -174,7 +174,9 @@ func (t *Trainer) restore(s state) error {
 	}
 	t.examples, t.updates = s.Examples, s.Updates
 	for _, rep := range t.replicas {
-		rep.optimizer.SetSteps(s.Steps)
+		if rep != nil {
+			rep.optimizer.SetSteps(s.Steps)
+		}
 	}
 	t.scaler.Skipped = s.Scaler.Skipped
 	// A scale found in another precision, above all the 1 of one that needs

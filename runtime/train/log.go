@@ -36,7 +36,7 @@ func (t *Trainer) tell(r Record) {
 	if t.events.Record != nil {
 		t.events.Record(r)
 	}
-	if t.settings.RunDir == "" {
+	if t.settings.RunDir == "" || !t.world.Leads() {
 		return
 	}
 	if err := appendRecord(filepath.Join(t.settings.RunDir, "metrics.jsonl"), r); err != nil {

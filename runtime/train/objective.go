@@ -13,7 +13,7 @@ import (
 // per-example values of the metrics.
 func (t *Trainer) lossAndGradient(examples []data.Example, policy, reference []float32, gradient bool) (grads []float32, values map[string][]float32, err error) {
 	err = tensor.Try(func() {
-		dev := t.world.Device(0)
+		dev := t.world.Device(t.world.First())
 		dev.Scope(func() *tensor.Tensor {
 			lp := logProbTensors(dev, examples, policy, reference, gradient)
 			if t.sft() {

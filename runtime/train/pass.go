@@ -53,7 +53,7 @@ func (t *Trainer) Forward(ctx context.Context, dev *tensor.Device, examples []da
 func (t *Trainer) dropPass() {
 	pending := false
 	for _, rep := range t.replicas {
-		pending = pending || rep.logps != nil
+		pending = pending || rep != nil && rep.logps != nil
 	}
 	if !pending {
 		return
@@ -73,7 +73,7 @@ func (t *Trainer) dropPass() {
 // log-probabilities, through the policy on all ranks. Gradients add up until
 // Update or Discard. If it fails they are discarded.
 func (t *Trainer) Backward(ctx context.Context, p *Pass, l *tensor.Tensor) (err error) {
-	if t.replicas[0].logps == nil {
+	if t.own().logps == nil {
 		return fmt.Errorf("backward: want a forward pass, got none since the last backward")
 	}
 	var grads []float32

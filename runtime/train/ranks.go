@@ -24,6 +24,9 @@ type replica struct {
 	logps     *tensor.Tensor // [responses of this rank], waiting for its gradient
 }
 
+// own is the first replica in this process.
+func (t *Trainer) own() *replica { return t.replicas[t.world.First()] }
+
 // prepare puts the policy, unless it is there already, and its optimizer on
 // every rank.
 func (t *Trainer) prepare(dir string) (err error) {
@@ -65,7 +68,9 @@ func (t *Trainer) loadReference() error {
 		return fmt.Errorf("reference model: %w", err)
 	}
 	for _, m := range ref.models {
-		nn.SetTrainable(m, false)
+		if m != nil { // of this process
+			nn.SetTrainable(m, false)
+		}
 	}
 	t.reference = ref
 	return nil
@@ -163,7 +168,10 @@ func onRanks(w *distributed.World, examples []data.Example, mode data.Mode, fn f
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, shareValues(w, out, n)
 }
 
 // backward sends each response's gradient to the rank that computed it. The
@@ -214,7 +222,7 @@ func (t *Trainer) update() (norm float64, err error) {
 		rep := t.replicas[r.Rank]
 		scaled := rep.sharded.GradNorm()
 		norms[r.Rank] = scaled / scale
-		if r.Rank == 0 {
+		if r.Rank == t.world.First() { // the processes of a job decide alike
 			taken = t.scaler.Update(scaled)
 		}
 		r.Group.Barrier()
@@ -228,7 +236,7 @@ func (t *Trainer) update() (norm float64, err error) {
 		}
 		return nil
 	})
-	return norms[0], err
+	return norms[t.world.First()], err
 }
 
 // SetMixedPrecision changes the policy's precision from the next step on.

@@ -102,8 +102,12 @@ func (p *Replicas) watch(m models.CausalLM) {
 	}
 }
 
-// during runs fn with ctx in force.
+// during runs fn with ctx in force. In a job of several processes it is not
+// looked at between blocks: the processes would stop at different ones.
 func (p *Replicas) during(ctx context.Context, fn func() error) error {
+	if p.world.IsJob() {
+		return fn()
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -117,9 +121,11 @@ func (p *Replicas) during(ctx context.Context, fn func() error) error {
 func (p *Replicas) World() *distributed.World { return p.world }
 
 // Model and Sharded return a rank's model, for code run on that rank.
-func (p *Replicas) Model(rank int) models.CausalLM      { return p.models[rank] }
-func (p *Replicas) Sharded(rank int) *fsdp.Model        { return p.sharded[rank] }
-func (p *Replicas) MixedPrecision() fsdp.MixedPrecision { return p.sharded[0].MixedPrecision() }
+func (p *Replicas) Model(rank int) models.CausalLM { return p.models[rank] }
+func (p *Replicas) Sharded(rank int) *fsdp.Model   { return p.sharded[rank] }
+func (p *Replicas) MixedPrecision() fsdp.MixedPrecision {
+	return p.sharded[p.world.First()].MixedPrecision()
+}
 
 // SetMixedPrecision changes the precision from the next forward on.
 func (p *Replicas) SetMixedPrecision(mp fsdp.MixedPrecision) error {
@@ -192,7 +198,7 @@ func (p *Replicas) Generate(ctx context.Context, prompts [][]int32, c generate.C
 			}
 			return whole(p.sharded[r.Rank], func() error {
 				ids, err := generate.Generate(ctx, p.models[r.Rank], prompts, c)
-				if r.Rank == 0 {
+				if r.Rank == p.world.First() {
 					out = ids
 				}
 				return err
@@ -210,13 +216,13 @@ func (p *Replicas) Generate(ctx context.Context, prompts [][]int32, c generate.C
 // (dtype.Invalid: the one its configuration names), with tok's files if it is
 // not nil. dir appears when it is complete.
 func (p *Replicas) Save(dir string, dt dtype.DType, tok *tokenizer.Tokenizer) error {
-	return models.Atomically(dir, func(tmp string) error {
+	return atomically(p.world, dir, func(tmp string) error {
 		err := p.world.Run(func(r *distributed.Rank) error {
 			sharded := p.sharded[r.Rank]
 			gather := func(q *nn.Parameter) *tensor.Tensor { return sharded.FullTensor(q, q.Master()) }
 			return models.SaveInto(p.models[r.Rank], tmp, dt, gather, r.Rank == 0)
 		})
-		if err != nil || tok == nil {
+		if err != nil || tok == nil || !p.world.Leads() {
 			return err
 		}
 		return tok.Save(tmp)

@@ -24,7 +24,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 	for {
 		m, err := t.Advance(ctx)
 		if err != nil {
-			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			if errors.Is(err, errAgreed) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return t.interrupted()
 			}
 			return err
@@ -39,7 +39,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 // returns its metrics, nil at the end of the data. When it fails, or ctx ends
 // on the way, the step is taken back and the next call tries the same batch.
 func (t *Trainer) Advance(ctx context.Context) (m Metrics, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := t.stopped(ctx); err != nil {
 		return nil, err
 	}
 	if t.evaluationDue() {
@@ -132,7 +132,7 @@ func (t *Trainer) StepContext(ctx context.Context, batch []data.Example) (m Metr
 				return err
 			}
 		}
-		if err := ctx.Err(); err != nil { // the last chance: an update is not taken back
+		if err := ctx.Err(); err != nil && !t.world.IsJob() { // the last chance: an update is not taken back
 			return err
 		}
 		norm, err = t.update()

@@ -58,7 +58,7 @@ func (t *Trainer) sampleTexts(ctx context.Context) error {
 		return err
 	}
 	t.log("%s", text)
-	if t.settings.RunDir == "" {
+	if t.settings.RunDir == "" || !t.world.Leads() {
 		return nil
 	}
 	f, err := os.OpenFile(filepath.Join(t.settings.RunDir, "samples.jsonl"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)

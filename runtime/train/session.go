@@ -173,11 +173,14 @@ func (s *Session) History() (*History, error) {
 // files and stay usable through p. configDir is the directory p was read from,
 // tok its tokenizer, which may be nil.
 func (s *Session) Fill(p *Replicas, configDir string, tok *tokenizer.Tokenizer) error {
+	if p.world.IsJob() {
+		return fmt.Errorf("session %s: a session lives in one process, this job has several", s.Dir())
+	}
 	if !s.Empty() {
 		return fmt.Errorf("session %s: it holds a %s already", s.Dir(), s.state.Architecture)
 	}
 	var entries []session.Entry
-	for _, np := range nn.NamedParameters(p.models[0]) {
+	for _, np := range nn.NamedParameters(p.models[p.world.First()]) {
 		if dt := np.Parameter.Master().DType(); dt != dtype.Float32 {
 			return fmt.Errorf("session %s: master weights must be float32, %s is %s", s.Dir(), np.Name, dt)
 		}
@@ -210,7 +213,7 @@ func (s *Session) Fill(p *Replicas, configDir string, tok *tokenizer.Tokenizer) 
 	if err := s.house(p, true); err != nil {
 		return err
 	}
-	m := p.models[0]
+	m := p.models[p.world.First()]
 	s.state = sessionState{Architecture: m.Config().Architecture, Parameters: nn.NumParameters(m), Precision: precisionOf(p.MixedPrecision())}
 	return s.commit()
 }
@@ -218,6 +221,9 @@ func (s *Session) Fill(p *Replicas, configDir string, tok *tokenizer.Tokenizer) 
 // Place puts the session's policy on all ranks of w, in the precision it was
 // last in. Weights on ranks of the CPU are those of the files, not copies.
 func (s *Session) Place(w *distributed.World, cfg fsdp.Config) (*Replicas, error) {
+	if w.IsJob() {
+		return nil, fmt.Errorf("session %s: a session lives in one process, this job has several", s.Dir())
+	}
 	if s.Empty() {
 		return nil, fmt.Errorf("session %s: no model has been put in yet", s.Dir())
 	}

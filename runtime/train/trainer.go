@@ -106,6 +106,9 @@ func New(w *distributed.World, s Settings, in Inputs, events Events) (*Trainer, 
 		}
 		s.Sharding.MixedPrecision = in.Policy.MixedPrecision()
 	}
+	if !w.Leads() { // the first process of a job speaks for all
+		events = Events{}
+	}
 	t := &Trainer{
 		settings: s, world: w, events: events,
 		replicas: make([]*replica, w.Size()),
@@ -235,6 +238,10 @@ func (t *Trainer) referenceLogProbs(examples []data.Example) ([]float32, error) 
 			out[s*n+i], keys[s*n+i] = v, keyOf(e.Prompt, response)
 			missing = missing || !ok
 		}
+	}
+	missing, err := leadValues(t.world, out, missing)
+	if err != nil {
+		return nil, err
 	}
 	if !missing {
 		return out, nil

@@ -10,12 +10,13 @@ import (
 
 // Place is one process's place among all processes of a job.
 type Place struct {
-	Launcher  string // who said so: "torchrun", "srun" or "mpirun"
-	Rank      int    // 0 to World-1
-	World     int    // processes in the job
-	LocalRank int    // among those of this machine, which picks its GPU
-	Address   string // host:port at which rank 0 listens
-	Job       string // what the processes of one job share and others do not
+	Launcher   string // who said so: "torchrun", "srun" or "mpirun"
+	Rank       int    // 0 to World-1
+	World      int    // processes in the job
+	LocalRank  int    // among those of this machine, which picks its GPUs
+	LocalWorld int    // processes on this machine, 0 if the launcher does not say
+	Address    string // host:port at which rank 0 listens
+	Job        string // what the processes of one job share and others do not
 }
 
 // FromEnvironment reads what a launcher has left in the environment: torchrun
@@ -32,6 +33,7 @@ func FromEnvironment(getenv func(string) string) (p Place, ok bool, err error) {
 		if getenv(l.local) != "" {
 			p.LocalRank = r.number(l.local)
 		}
+		p.LocalWorld = localWorld(r.first(l.locals))
 		if r.err == nil && (p.World < 1 || p.Rank < 0 || p.Rank >= p.World || p.LocalRank < 0) {
 			r.err = fmt.Errorf("rendezvous: %s: %s=%d, %s=%d: want a rank from 0 to one below the world size", l.name, l.rank, p.Rank, l.world, p.World)
 		}
@@ -46,19 +48,21 @@ func FromEnvironment(getenv func(string) string) (p Place, ok bool, err error) {
 // launcher names the variables of one way to start a job.
 type launcher struct {
 	name, rank, world, local string
-	job                      []string
+	job, locals              []string
 	nodes, id                string // for an address when MASTER_ADDR is not set
 }
 
 // PyTorchJob sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT as torchrun does.
 // srun comes before mpirun because Open MPI's variables may be there under it.
 var launchers = []launcher{
-	{name: "torchrun", rank: "RANK", world: "WORLD_SIZE", local: "LOCAL_RANK", job: []string{"TORCHELASTIC_RUN_ID"}},
+	{name: "torchrun", rank: "RANK", world: "WORLD_SIZE", local: "LOCAL_RANK", job: []string{"TORCHELASTIC_RUN_ID"},
+		locals: []string{"LOCAL_WORLD_SIZE"}},
 	{name: "srun", rank: "SLURM_PROCID", world: "SLURM_NTASKS", local: "SLURM_LOCALID",
-		job: []string{"SLURM_JOB_ID"}, nodes: "SLURM_JOB_NODELIST", id: "SLURM_JOB_ID"},
+		job: []string{"SLURM_JOB_ID"}, locals: []string{"SLURM_STEP_TASKS_PER_NODE", "SLURM_NTASKS_PER_NODE"}, nodes: "SLURM_JOB_NODELIST", id: "SLURM_JOB_ID"},
 	{name: "mpirun", rank: "OMPI_COMM_WORLD_RANK", world: "OMPI_COMM_WORLD_SIZE", local: "OMPI_COMM_WORLD_LOCAL_RANK",
-		job: []string{"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"}},
-	{name: "mpirun", rank: "PMI_RANK", world: "PMI_SIZE", local: "MPI_LOCALRANKID", job: []string{"PMI_ID"}},
+		job: []string{"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"}, locals: []string{"OMPI_COMM_WORLD_LOCAL_SIZE"}},
+	{name: "mpirun", rank: "PMI_RANK", world: "PMI_SIZE", local: "MPI_LOCALRANKID", job: []string{"PMI_ID"},
+		locals: []string{"MPI_LOCALNRANKS"}},
 }
 
 // reader collects the first error.
@@ -97,6 +101,12 @@ func (r *reader) address(l launcher) string {
 		h.Write([]byte(r.getenv(l.id)))
 		port = strconv.Itoa(20000 + int(h.Sum32()%20000))
 	}
+	// torchrun's agent listens at MASTER_PORT itself, and goes on doing so when
+	// it starts the processes anew.
+	if base, err := strconv.Atoi(port); err == nil && r.getenv("TORCHELASTIC_USE_AGENT_STORE") == "True" {
+		restarts, _ := strconv.Atoi(r.getenv("TORCHELASTIC_RESTART_COUNT"))
+		port = strconv.Itoa(base + 1 + restarts)
+	}
 	if host == "" || port == "" {
 		r.err = fmt.Errorf("rendezvous: %s: want MASTER_ADDR and MASTER_PORT in the environment of every process (mpirun -x MASTER_ADDR=HOST -x MASTER_PORT=29500), got %q and %q",
 			l.name, host, port)
@@ -118,4 +128,16 @@ func firstNode(list string) string {
 	}
 	first, _, _ := strings.Cut(list, ",")
 	return first
+}
+
+// localWorld reads the number of processes on this machine; Slurm writes
+// "4(x2)" or "4,3" where machines have several, of which only an equal number
+// is an answer.
+func localWorld(text string) int {
+	first, rest, _ := strings.Cut(text, "(")
+	n, err := strconv.Atoi(first)
+	if err != nil || strings.Contains(rest, ",") {
+		return 0
+	}
+	return n
 }
