@@ -221,11 +221,11 @@ func (s *Session) Fill(p *Replicas, configDir string, tok *tokenizer.Tokenizer) 
 // Place puts the session's policy on all ranks of w, in the precision it was
 // last in. Weights on ranks of the CPU are those of the files, not copies.
 func (s *Session) Place(w *distributed.World, cfg fsdp.Config) (*Replicas, error) {
-	if w.IsJob() {
-		return nil, fmt.Errorf("session %s: a session lives in one process, this job has several", s.Dir())
-	}
 	if s.Empty() {
 		return nil, fmt.Errorf("session %s: no model has been put in yet", s.Dir())
+	}
+	if w.IsJob() {
+		return nil, fmt.Errorf("session %s: a session lives in one process, this job has several", s.Dir())
 	}
 	raw, err := models.ReadConfig(s.ModelDir())
 	if err != nil {

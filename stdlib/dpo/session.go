@@ -11,6 +11,7 @@ import (
 
 	"dpolab/kernels"
 	"dpolab/runtime/distributed"
+	"dpolab/runtime/distributed/rendezvous"
 	"dpolab/stdlib/display"
 	"dpolab/stdlib/plot"
 )
@@ -170,6 +171,12 @@ func acquire(devices string, threads int) (*world, error) {
 	if w := session.worlds[key]; w != nil {
 		w.users++
 		return w, nil
+	}
+	if place, job, err := rendezvous.FromEnvironment(os.Getenv); err != nil || job {
+		if err == nil {
+			err = fmt.Errorf("%s has started %d processes, and each would train alone: programs run in one, jobs of several are for dpolab train", place.Launcher, place.World)
+		}
+		return nil, err
 	}
 	list, err := kernels.ParseDevices(devices)
 	if err != nil {
