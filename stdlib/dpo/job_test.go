@@ -27,7 +27,7 @@ func TestOffload(t *testing.T) {
 		cfg.CPUOffload = offload
 		m := dpo.FSDP(demo.Model(), cfg)
 		tr := dpo.NewTrainer(m, nil, demo.Train, nil, config())
-		_, losses[i] = dpo.Train(tr).Series("loss/train")
+		losses[i] = tr.Run().Values("loss/train")
 		tr.Close()
 		m.Close()
 	}
