@@ -89,7 +89,7 @@ func (r *Rank) disconnect() {
 
 // watch looks after a world's NCCL collectives until stop is closed.
 func (w *World) watch(stop <-chan struct{}) {
-	tick := time.NewTicker(w.patience / 20)
+	tick := time.NewTicker(min(w.patience/20, 200*time.Millisecond))
 	defer tick.Stop()
 	var failed <-chan struct{}
 	if w.job != nil {

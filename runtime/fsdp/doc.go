@@ -19,6 +19,14 @@
 // group, which stays gathered between forward and backward. A parameter that
 // is tied across groups belongs to the root and is never split.
 //
+// Where collectives run beside the computation (distributed's Overlaps), the
+// next group's all-gather is started before a block computes, in both
+// directions, and a block's reduce-scatter is completed only after the block
+// before it has computed its gradients. One group ahead, one behind, no more;
+// schedule.go has the rules. When things happen changes by it, what is computed
+// does not. With Config.CPUOffload masters, gradients and optimizer state live
+// on the host, which changes no bit either.
+//
 // # Precision
 //
 // The zero [MixedPrecision] is full precision. Master parameters stay as they
