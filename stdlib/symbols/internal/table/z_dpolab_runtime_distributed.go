@@ -11,6 +11,7 @@ var pkg_dpolab_runtime_distributed = Package{
 	Path: "dpolab/runtime/distributed",
 	Name: "distributed",
 	Values: []Entry{
+		{"JoinWorld", distributed.JoinWorld},
 		{"NewWork", distributed.NewWork},
 		{"NewWorld", distributed.NewWorld},
 	},
