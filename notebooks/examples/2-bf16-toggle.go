@@ -70,6 +70,7 @@ func main() {
 	policy := dpo.FSDP(demo.Model(), wrap)
 	trainer := dpo.NewTrainer(policy, reference, demo.Train, nil, cfg)
 	trainer.Steps(5)
+	display.Value(trainer)
 
 	// %% [markdown]
 	// The toggle. Look at the last column: the masters stay float32, in the same shards on the same four ranks; what is gathered and computed with is bfloat16 from the next step on.

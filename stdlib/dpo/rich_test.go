@@ -25,7 +25,7 @@ func TestRichValues(t *testing.T) {
 		value any
 		html  string
 	}{
-		"model":       {policy, `(?s)FULL_SHARD over cpu:2.*q_proj.weight</td>.*>192 × 192<.*>4<.*>147 456<.*>73 728<.*>float32<`},
+		"model":       {policy, `(?s)FULL_SHARD over cpu:2.*q_proj.weight</td>.*>192×192<.*>4<.*>147 456<.*>73 728<.*>float32<`},
 		"not placed":  {demo.Model(), `(?s)not on a device yet.*embed_tokens.weight.*>–<`},
 		"tensor":      {logps.PolicyChosen, `(?s)tensor \[2\]</b> float32 on cpu:0, 8 bytes, requires a gradient.*mean -\d.*<td align="right"`},
 		"batch":       {batch, `(?s)2 pairs.*prompt<br>\d+ tokens.*rgba\(128,128,128.*chosen<br>.*rgba\(0,114,178.*rejected<br>.*rgba\(213,94,0.*&lt;\|endoftext\|&gt;`},

@@ -67,7 +67,7 @@ func (m *Model) parameterRows(built models.CausalLM) []*parameterRow {
 	at := map[string]*parameterRow{}
 	for _, np := range nn.NamedParameters(built) {
 		name := layerNumber.ReplaceAllString(np.Name, ".N.")
-		shape := strings.ReplaceAll(strings.Trim(fmt.Sprint(np.Parameter.Shape()), "[]"), " ", " × ")
+		shape := strings.ReplaceAll(strings.Trim(fmt.Sprint(np.Parameter.Shape()), "[]"), " ", "×")
 		r := known[name+shape]
 		if r == nil {
 			r = &parameterRow{name: name, class: classes[np.Parameter], shape: shape}

@@ -21,7 +21,7 @@ func (v *View) picture() map[string]string {
 }
 
 // extent finds the size that a drawing begins with.
-var extent = regexp.MustCompile(`<svg width="([\d.]+)pt" height="([\d.]+)pt"`)
+var extent = regexp.MustCompile(`<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"`)
 
 const captionHeight = 44 // points
 
@@ -32,7 +32,7 @@ func (v *View) caption(drawing string) string {
 	height, _ := strconv.ParseFloat(drawing[at[4]:at[5]], 64)
 	t := plot.DefaultTheme()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.6gpt" height="%.6gpt" viewBox="0 0 %.6g %.6g">`, width, height+captionHeight, width, height+captionHeight)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" style="max-width:100%%;height:auto" width="%.6gpt" height="%.6gpt" viewBox="0 0 %.6g %.6g">`, width, height+captionHeight, width, height+captionHeight)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="%s"/>`, t.Background)
 	left := 14.0
 	text := func(x, y float64, weight, content string) {

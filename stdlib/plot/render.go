@@ -33,9 +33,11 @@ func (f *Figure) SVG() string {
 	var out bytes.Buffer
 	_, err := canvas.WriteTo(&out)
 	check("Figure.SVG", err)
+	// A page narrower than the figure shows all of it, smaller.
+	text := strings.Replace(out.String(), "<svg ", `<svg style="max-width:100%;height:auto" `, 1)
 	// Readers rarely have the font that text was measured with; Arial and
 	// Helvetica have its widths.
-	return strings.ReplaceAll(out.String(), "font-family:Liberation Sans;", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")
+	return strings.ReplaceAll(text, "font-family:Liberation Sans;", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")
 }
 
 // PNG is the figure as an image.
