@@ -56,11 +56,12 @@ func main() {
 	for h := -30.0; h <= 30; h++ {
 		hs = append(hs, h)
 	}
-	shapes := plot.New("loss as a function of the margin").XLabel("h").YLabel("loss")
-	shapes.Line("DPO, β = 0.1", hs, dpo.LossCurve(dpo.DPO(0.1), hs))
-	shapes.Line("IPO, β = 0.1", hs, dpo.LossCurve(dpo.IPO(0.1), hs))
-	shapes.Line("hinge, δ = 1", hs, dpo.LossCurve(hinge, hs))
-	display.Value(shapes)
+	monotone := plot.New("more margin is better").XLabel("h").YLabel("loss")
+	monotone.Line("DPO, β = 0.1", hs, dpo.LossCurve(dpo.DPO(0.1), hs))
+	monotone.Line("hinge, δ = 1", hs, dpo.LossCurve(hinge, hs))
+	target := plot.New("the margin should be 1/2β").XLabel("h")
+	target.Line("IPO, β = 0.1", hs, dpo.LossCurve(dpo.IPO(0.1), hs))
+	display.Value(plot.Grid(2, monotone, target))
 
 	// %% [markdown]
 	// ## Train with it

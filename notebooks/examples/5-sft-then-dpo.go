@@ -37,14 +37,14 @@ func main() {
 	// %% [markdown]
 	// ## Step 2: supervised fine-tuning
 	//
-	// `loss=sft gradient_accumulation_steps=2 batch_size=64 trainer=FSDPTrainer sample_during_eval=false`
+	// `loss=sft batch_size=64 trainer=FSDPTrainer sample_during_eval=false`
 	//
 	// The policy learns the chosen responses by heart, so that the pairs of DPO are in distribution.
 
 	// %%
 	cfg := dpo.DefaultTrainConfig()
 	cfg.Loss = dpo.SFT()
-	cfg.BatchSize, cfg.GradientAccumulationSteps, cfg.Epochs = 16, 2, 4
+	cfg.BatchSize, cfg.Epochs = 16, 6
 	cfg.Optimizer, cfg.LR, cfg.WarmupSteps = "AdamW", 2e-3, 5
 	cfg.MaxLength, cfg.MaxPromptLength = 128, 64
 	sft := dpo.NewTrainer(policy, nil, demo.Train, demo.Test.Slice(0, 8), cfg)
@@ -73,7 +73,7 @@ func main() {
 	reference := policy.Copy()
 	policy.SetMixedPrecision(dpo.BFloat16Mixed())
 	cfg.Loss = dpo.DPO(0.1)
-	cfg.GradientAccumulationSteps, cfg.Epochs, cfg.EvalEvery = 1, 1, 96
+	cfg.Epochs, cfg.EvalEvery = 1, 96
 	cfg.LR, cfg.WarmupSteps = 1e-4, 0
 	trainer := dpo.NewTrainer(policy, reference, demo.Train, demo.Test.Slice(0, 8), cfg)
 	trainer.Run()

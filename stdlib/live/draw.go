@@ -22,7 +22,7 @@ func (v *View) figures(evaluations bool) []*plot.Figure {
 		if evaluations {
 			name = "training"
 		}
-		f := plot.New(p.title).XLabel(v.unit).Size(6.2, 4.6)
+		f := plot.New(p.title).XLabel(v.unit)
 		if len(p.line.xs) > 0 {
 			f.Line(name, p.line.xs, p.line.ys)
 		}

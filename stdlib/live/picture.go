@@ -17,7 +17,7 @@ func (v *View) picture() map[string]string {
 	if len(figures) == 0 {
 		return map[string]string{"text/html": v.page()}
 	}
-	return map[string]string{"image/svg+xml": v.caption(plot.Grid(len(figures), figures...).SVG())}
+	return map[string]string{"image/svg+xml": v.caption(plot.Grid(len(figures), figures...).Size(6.2, 4.8).SVG())}
 }
 
 // extent finds the size that a drawing begins with.
