@@ -39,7 +39,9 @@ type Rotary interface {
 // Q and Out have NumHeads heads, K and V have KVHeads; query head h reads
 // key-value head h / (NumHeads/KVHeads). LSE is float32 [query rows, NumHeads]:
 // the log-sum-exp of each row's scores, kept for the gradient. QueryRows and
-// KeyRows are the numbers of rows; a query row in no segment gets zeros.
+// KeyRows are the numbers of rows; a query row in no segment gets zeros. Where
+// all operands are of one 16-bit type, a backend may round the probabilities
+// and their gradients to it.
 type AttentionArgs struct {
 	Out, Q, K, V               Heads
 	LSE                        Array
