@@ -11,6 +11,7 @@
 # make notebooks  remakes them from the programs beside them, with outputs
 # make test-gonb  the quick start and cells that end badly, in a GoNB kernel
 # make bench      training steps and kernels beside PyTorch; takes an hour (BENCH_ARGS=--quick: ten minutes)
+# make bench-notebook  cells and kernel starts beside ipykernel and GoNB
 # make goldens    remakes the golden files with PyTorch, transformers, tokenizers and
 #                 the reference's own code, a checkout of which is CHECKOUT
 # make generate   remakes the interpreter's tables of importable packages and the CUDA kernels' PTX
@@ -128,6 +129,14 @@ ptx-report: .venv-cuda/.ready
 
 test-gonb: .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/gonb_test.py
+
+.venv-bench-notebook/.ready: .ci/python/requirements-bench-notebook.txt
+	$(PYTHON) -m venv .venv-bench-notebook
+	.venv-bench-notebook/bin/pip install -q -r $<
+	touch $@
+
+bench-notebook: build .venv-bench-notebook/.ready
+	.venv-bench-notebook/bin/python .ci/python/bench_notebook.py bin/dpolab
 
 .venv-bench/.ready: .ci/python/requirements-bench.txt
 	$(PYTHON) -m venv .venv-bench
