@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -29,6 +30,11 @@ func machine() Machine {
 			case s.Key == "vcs.modified" && s.Value == "true":
 				m.Commit += " with changes"
 			}
+		}
+	}
+	if m.Commit == "" { // built outside the checkout, or without its history
+		if out, err := exec.Command("git", "describe", "--always", "--dirty= with changes", "--exclude=*").Output(); err == nil {
+			m.Commit = strings.TrimSpace(string(out))
 		}
 	}
 	if family := field("/proc/cpuinfo", "cpu family"); family != "" {
