@@ -52,6 +52,7 @@ type Backend struct {
 	events    eventPool
 	functions map[string]*function
 	modules   map[string]driver.Module
+	compiled  []driver.Module     // of user\'s kernels
 	packed    *[maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
 	staging   staging
 	products  products
@@ -120,6 +121,9 @@ func (b *Backend) Close() error {
 	b.closed = true
 	errs := []error{b.stream.Synchronize(), b.transfer.Synchronize()}
 	for _, m := range b.modules {
+		errs = append(errs, m.Unload())
+	}
+	for _, m := range b.compiled {
 		errs = append(errs, m.Unload())
 	}
 	errs = append(errs, b.closeProducts(), b.staging.close(), b.closeFaults(), b.allocator.close(), b.events.close(), b.stream.Destroy(), b.transfer.Destroy())

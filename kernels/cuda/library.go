@@ -7,6 +7,7 @@ import (
 
 	"dpolab/kernels/cuda/internal/blas"
 	"dpolab/kernels/cuda/internal/driver"
+	"dpolab/kernels/cuda/internal/nvrtc"
 	"dpolab/kernels/device"
 	"dpolab/kernels/internal/find"
 )
@@ -18,6 +19,7 @@ var loaded struct {
 	driver  driver.Driver
 	path    string
 	blas    *blas.Library
+	nvrtc   *nvrtc.Library
 	devices map[int]driver.Device
 }
 
