@@ -90,7 +90,7 @@ $`},
 		"beta-sweep": {[]string{"steps=2", "curves=" + svg}, `^beta 0.05  loss 0\.6\d+  accuracy [01]\.\d\d  margin 0\.\d+  reference asked for 64 responses
 beta 0.1   loss 0\.\d+  accuracy [01]\.\d\d  margin 0\.\d+  reference asked for 64 responses
 beta 0.5   loss 0\.\d+  accuracy [01]\.\d\d  margin \d\.\d+  reference asked for 64 responses
-loss/train  beta 0.05 0.6931 → `},
+loss/train  a beta 0.05 0.6931 → `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, status := run(t, build(t, name), c.words...)

@@ -81,7 +81,7 @@ func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
 	blocks = (g.M + rows - 1) / rows
 	cuts := 1
 	if threads > 1 {
-		cuts = min((4*threads+blocks-1)/blocks, (panels+3)/4)
+		cuts = min((12*threads+blocks-1)/blocks, (panels+3)/4)
 	}
 	width := (panels + cuts - 1) / cuts * nr
 	cuts = (n + width - 1) / width

@@ -10,22 +10,25 @@ typedef float lanes8 __attribute__((vector_size(32)));
 typedef float lanes4 __attribute__((vector_size(16)));
 
 #define CHAINS 12
-#define BODY(name, lanes, count)                                             \
-    static double name(long rounds) {                                        \
-        lanes sum[CHAINS], by, more;                                         \
-        for (int i = 0; i < count; i++) by[i] = 0.999f, more[i] = 1e-3f;     \
-        for (int c = 0; c < CHAINS; c++) sum[c] = by * (float)(c + 1);       \
-        for (long r = 0; r < rounds; r++) {                                  \
-            _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) {      \
-                sum[c] = sum[c] * by + more;                                 \
-                __asm__("" : REGISTER(sum[c]));                              \
-            }                                                                \
-        }                                                                    \
-        lanes all = sum[0];                                                  \
-        for (int c = 1; c < CHAINS; c++) all += sum[c];                      \
-        volatile float keep = all[0];                                        \
-        (void)keep;                                                          \
-        return 2.0 * CHAINS * count * rounds;                                \
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+
+// Each chain is a variable of its own: an array of them would live on the
+// stack, and the loop would measure that.
+#define BEGIN(c) sum##c = by * (float)(c + 1);
+#define STEP(c)                 \
+    sum##c = sum##c * by + more; \
+    __asm__("" : REGISTER(sum##c));
+#define END(c) all += sum##c;
+#define BODY(name, lanes, count)                                                                 \
+    static double name(long rounds) {                                                            \
+        lanes sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7, sum8, sum9, sum10, sum11, all = {0}; \
+        lanes by = all + 0.999f, more = all + 1e-3f;                                             \
+        EACH(BEGIN)                                                                              \
+        for (long r = 0; r < rounds; r++) { EACH(STEP) }                                         \
+        EACH(END)                                                                                \
+        volatile float keep = all[0];                                                            \
+        (void)keep;                                                                              \
+        return 2.0 * CHAINS * count * rounds;                                                    \
     }
 
 #if defined(__x86_64__)
