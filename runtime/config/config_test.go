@@ -62,6 +62,8 @@ func TestErrors(t *testing.T) {
 		{"model.block=GPT2Block", `did you mean "model.block_name"`},
 		{"bacth_size=4", `did you mean "batch_size"`},
 		{"beta=0.1", `did you mean "loss.beta"`},
+		{"los=dpo", `did you mean "loss"`},
+		{"modle=blank_model", `did you mean "model"`},
 		{"xyzzy_plugh_frob=1", "unknown key"},
 		{"batch_size", "want key=value"},
 		{"batch_size=four", "want a whole number"},

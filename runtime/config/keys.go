@@ -138,16 +138,16 @@ func assign(f reflect.Value, value string, choices []string) error {
 // model.block for model.block_name, or beta for loss.beta.
 func nearest(name string) string {
 	best, bestDistance := "", max(2, len(name)/3)+1
-	for _, k := range keys {
-		d := levenshtein.ComputeDistance(name, k.name)
-		if _, last, dotted := strings.Cut(k.name, "."); dotted && !strings.Contains(name, ".") {
+	for _, known := range append([]string{"model", "loss"}, Keys()...) { // the presets' words first
+		d := levenshtein.ComputeDistance(name, known)
+		if _, last, dotted := strings.Cut(known, "."); dotted && !strings.Contains(name, ".") {
 			d = min(d, levenshtein.ComputeDistance(name, last)+1)
 		}
-		if strings.HasPrefix(k.name, name) {
+		if strings.HasPrefix(known, name) {
 			d = min(d, 2)
 		}
 		if d < bestDistance {
-			best, bestDistance = k.name, d
+			best, bestDistance = known, d
 		}
 	}
 	return best
