@@ -29,6 +29,13 @@ func TestPrograms(t *testing.T) {
 		}
 		texts[strings.TrimSuffix(filepath.Base(path), ".go")] = string(text)
 	}
+	compareAll(t, texts)
+}
+
+// compareAll runs programs interpreted and compiled; a difference shows up
+// with the lines that differ.
+func compareAll(t *testing.T, texts map[string]string) {
+	t.Helper()
 	compiled := compile(t, texts)
 	for _, name := range sortedKeys(texts) {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +45,7 @@ func TestPrograms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(20*time.Second, func() { s.Interrupt(); s.Interrupt() })
+			timer := time.AfterFunc(30*time.Second, func() { s.Interrupt(); s.Interrupt() })
 			defer timer.Stop()
 			if err := s.RunFile(name+".go", texts[name]); err != nil {
 				t.Error(err)
@@ -49,6 +56,9 @@ func TestPrograms(t *testing.T) {
 			}
 			if got.String() != want {
 				t.Errorf("interpreted and compiled differ:\n%s", difference(got.String(), want))
+			}
+			if t.Failed() {
+				t.Log(texts[name])
 			}
 		})
 	}

@@ -1,13 +1,11 @@
 package repl
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"math/rand"
 	"strings"
 	"testing"
-	"time"
 )
 
 var (
@@ -24,29 +22,7 @@ func TestRandomPrograms(t *testing.T) {
 		seed := *randomSeed + int64(i)
 		texts[fmt.Sprintf("seed%d", seed)] = randomProgram(seed)
 	}
-	compiled := compile(t, texts)
-	for _, name := range sortedKeys(texts) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got bytes.Buffer
-			s, err := NewSession(Options{Stdout: &got, Stderr: &got})
-			if err != nil {
-				t.Fatal(err)
-			}
-			timer := time.AfterFunc(30*time.Second, func() { s.Interrupt(); s.Interrupt() })
-			defer timer.Stop()
-			if err := s.RunFile(name+".go", texts[name]); err != nil {
-				t.Error(err)
-			}
-			want, err := compiled(name)
-			if err != nil {
-				t.Error(err)
-			}
-			if got.String() != want {
-				t.Errorf("interpreted and compiled differ:\n%s\n%s", difference(got.String(), want), texts[name])
-			}
-		})
-	}
+	compareAll(t, texts)
 }
 
 // randomPrelude are the types and functions that random statements use.
