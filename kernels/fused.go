@@ -74,6 +74,9 @@ type Attention interface {
 type LogProbArgs struct {
 	Hidden, Weight, Rows, Labels, Out, LSE Array
 	T, D, V, R                             int
+
+	// Logits, float32, is for backends that are KeepsLogits, and may be nil.
+	Logits Array
 }
 
 // LogProbGradArgs add to DHidden [T, D] and DWeight [V, D] the gradients for
@@ -91,6 +94,16 @@ type LogProbGradArgs struct {
 type LogProbs interface {
 	LogProb(args *LogProbArgs)
 	LogProbGrad(args *LogProbGradArgs)
+}
+
+// KeepsLogits are LogProbs whose gradient need not compute every logit again:
+// LogProb stores as many as fit in args.Logits, in an order of its own, and
+// LogProbGrad, given the array as it was left, reads them. The results are
+// those of a nil array.
+type KeepsLogits interface {
+	LogProbs
+	// LogitsKept is how many logits of rows·vocabulary are worth their memory.
+	LogitsKept(rows, vocabulary int) int
 }
 
 // Gated is the SwiGLU product silu(gate)·up (arXiv 2002.05202).

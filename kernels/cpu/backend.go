@@ -48,12 +48,12 @@ type Backend struct {
 }
 
 var (
-	_ kernels.Backend   = (*Backend)(nil)
-	_ kernels.Norms     = (*Backend)(nil)
-	_ kernels.Rotary    = (*Backend)(nil)
-	_ kernels.Attention = (*Backend)(nil)
-	_ kernels.LogProbs  = (*Backend)(nil)
-	_ kernels.Gated     = (*Backend)(nil)
+	_ kernels.Backend     = (*Backend)(nil)
+	_ kernels.Norms       = (*Backend)(nil)
+	_ kernels.Rotary      = (*Backend)(nil)
+	_ kernels.Attention   = (*Backend)(nil)
+	_ kernels.KeepsLogits = (*Backend)(nil)
+	_ kernels.Gated       = (*Backend)(nil)
 )
 
 func open(d device.Device, threads int) (kernels.Backend, error) {

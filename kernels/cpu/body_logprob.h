@@ -17,19 +17,21 @@ static void logprob_chunk(const float *logits, int64_t rows, int64_t cols, int64
 	}
 }
 
-// logprob_grad_chunk turns logits into their gradient
-// (onehot - softmax) * dout, in the type of grad, which may be the same memory.
-static void logprob_grad_chunk(float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout) {
+// logprob_grad_chunk stores the gradient of logits, (onehot - softmax) * dout,
+// in grad, which may be the same memory.
+static void logprob_grad_chunk(const float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout) {
+	float buf[BLOCK];
 	for (int64_t r = 0; r < rows; r++) {
-		float *x = logits + r * cols, g = dout[r], shift = lse[r];
+		const float *x = logits + r * cols;
+		float g = dout[r], shift = lse[r], label = 0;
 		int64_t l = labels[r] - first;
-		float label = 0;
 		if (l >= 0 && l < cols) label = g - g * exp_f(x[l] - shift);
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
-			for (int64_t i = 0; i < m; i++) x[at + i] = -g * exp_f(x[at + i] - shift);
-			if (l >= at && l < at + m) x[l] = label;
-			done(grad, r * cols + at, x + at, m);
+			float *y = out(grad, r * cols + at, buf);
+			for (int64_t i = 0; i < m; i++) y[i] = -g * exp_f(x[at + i] - shift);
+			if (l >= at && l < at + m) y[l - at] = label;
+			done(grad, r * cols + at, y, m);
 		}
 	}
 }

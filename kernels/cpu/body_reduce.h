@@ -65,13 +65,26 @@ static void reduce_cols(int op, arr dst, arr src, int64_t mid, int64_t inner, in
 
 // row_max returns the largest of n elements, NaN if there is one.
 static float row_max(const float *x, int64_t n) {
-	float top = -INFINITY;
-	int bad = 0;
-	for (int64_t i = 0; i < n; i++) {
-		bad |= x[i] != x[i];
-		top = x[i] > top ? x[i] : top;
+	vf top = (vf){0} - INFINITY;
+	vi bad = {0};
+	int64_t i = 0;
+	for (; i + VW <= n; i += VW) {
+		vf v = *(const vf *)(x + i);
+		vi above = v > top;
+		bad |= v != v;
+		top = (vf)((above & (vi)v) | (~above & (vi)top));
 	}
-	return bad ? NAN : top;
+	float best = -INFINITY;
+	int any = 0;
+	for (int j = 0; j < VW; j++) {
+		any |= bad[j];
+		best = top[j] > best ? top[j] : best;
+	}
+	for (; i < n; i++) {
+		any |= x[i] != x[i];
+		best = x[i] > best ? x[i] : best;
+	}
+	return any ? NAN : best;
 }
 
 // exp_sum stores exp(x - top) in y and returns the sum.

@@ -27,7 +27,7 @@ void call_swiglu_grad(const cpu_ops *o, arr dgate, arr dup, arr dy, arr gate, ar
 void call_attention(const cpu_ops *o, const attention_args *a) { o->attention(a); }
 void call_attention_grad(const cpu_ops *o, const attention_args *a) { o->attention_grad(a); }
 void call_logprob_chunk(const cpu_ops *o, const float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, float *max, float *sum, float *picked) { o->logprob_chunk(logits, rows, cols, first, labels, max, sum, picked); }
-void call_logprob_grad_chunk(const cpu_ops *o, float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout) { o->logprob_grad_chunk(logits, grad, rows, cols, first, labels, lse, dout); }
+void call_logprob_grad_chunk(const cpu_ops *o, const float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout) { o->logprob_grad_chunk(logits, grad, rows, cols, first, labels, lse, dout); }
 void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, int64_t n, const update_args *u) { o->adamw(p, g, m, v, n, u); }
 void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u) { o->rmsprop(p, g, sq, mom, avg, n, u); }
 void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u) { o->sgd(p, g, mom, n, u); }

@@ -83,7 +83,7 @@ typedef struct {
 	void (*attention)(const attention_args *a);
 	void (*attention_grad)(const attention_args *a);
 	void (*logprob_chunk)(const float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, float *max, float *sum, float *picked);
-	void (*logprob_grad_chunk)(float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout);
+	void (*logprob_grad_chunk)(const float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout);
 	void (*adamw)(float *p, const float *g, float *m, float *v, int64_t n, const update_args *u);
 	void (*rmsprop)(float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
 	void (*sgd)(float *p, const float *g, float *mom, int64_t n, const update_args *u);
@@ -130,7 +130,7 @@ void call_swiglu_grad(const cpu_ops *o, arr dgate, arr dup, arr dy, arr gate, ar
 void call_attention(const cpu_ops *o, const attention_args *a);
 void call_attention_grad(const cpu_ops *o, const attention_args *a);
 void call_logprob_chunk(const cpu_ops *o, const float *logits, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, float *max, float *sum, float *picked);
-void call_logprob_grad_chunk(const cpu_ops *o, float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout);
+void call_logprob_grad_chunk(const cpu_ops *o, const float *logits, arr grad, int64_t rows, int64_t cols, int64_t first, const int32_t *labels, const float *lse, const float *dout);
 void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, int64_t n, const update_args *u);
 void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
 void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u);

@@ -1,12 +1,16 @@
 package cpu_test
 
 import (
+	"bytes"
+	"math"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"dpolab/kernels"
 	"dpolab/kernels/cpu"
 	"dpolab/kernels/device"
+	"dpolab/kernels/dtype"
 	"dpolab/kernels/kerneltest"
 )
 
@@ -98,5 +102,59 @@ func TestReuse(t *testing.T) {
 			b.Free(q)
 		}
 		b.EmptyCache()
+	}
+}
+
+// TestKeptLogits: the gradient reads the logits that forward kept, leaves them
+// for a second time, and is bit for bit what it is without them.
+func TestKeptLogits(t *testing.T) {
+	b, err := cpu.New(device.Device{}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const tokens, d, v, r = 40, 16, 5000, 33
+	floats := func(n int, at func(i int) float32) kernels.Array {
+		p, err := b.Alloc(4 * n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := 0, unsafe.Slice((*float32)(p), n); i < n; i++ {
+			s[i] = at(i)
+		}
+		return kernels.Array{Data: p, DType: dtype.Float32, Len: n}
+	}
+	zero := func(int) float32 { return 0 }
+	wave := func(i int) float32 { return float32(math.Sin(float64(i))) }
+	index := floats(r, func(i int) float32 { return math.Float32frombits(uint32(i)) })
+	index.DType = dtype.Int32
+	a := kernels.LogProbArgs{Hidden: floats(tokens*d, wave), Weight: floats(v*d, wave), Rows: index, Labels: index, Out: floats(r, zero), LSE: floats(r, zero), T: tokens, D: d, V: v, R: r}
+	gradient := func(logits kernels.Array) []byte {
+		g := kernels.LogProbGradArgs{LogProbArgs: a, DOut: floats(r, wave), DHidden: floats(tokens*d, zero), DWeight: floats(v*d, zero)}
+		g.Logits = logits
+		b.LogProbGrad(&g)
+		out := make([]byte, g.DHidden.Bytes()+g.DWeight.Bytes())
+		b.Download(out[:g.DHidden.Bytes()], g.DHidden.Data)
+		b.Download(out[g.DHidden.Bytes():], g.DWeight.Data)
+		return out
+	}
+	if n := b.LogitsKept(r, v); n != r*v {
+		t.Errorf("%d logits of %d kept", n, r*v)
+	}
+	if n := b.LogitsKept(1<<20, v); n > 64<<20 || n < 60<<20 {
+		t.Errorf("%d logits of %d kept, want 64 M in whole chunks", n, v<<20)
+	}
+	b.LogProb(&a)
+	want := gradient(kernels.Array{})
+	a.Logits = floats(r*v, zero)
+	b.LogProb(&a)
+	for range 2 {
+		if !bytes.Equal(gradient(a.Logits), want) {
+			t.Fatal("kept logits change the gradient")
+		}
+	}
+	b.Fill(a.Logits, 1)
+	if bytes.Equal(gradient(a.Logits), want) {
+		t.Error("kept logits are not read")
 	}
 }

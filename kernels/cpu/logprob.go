@@ -11,11 +11,32 @@ import (
 	"dpolab/kernels/dtype"
 )
 
-// Logits exist for this many rows and vocabulary entries at a time: 8 MB.
+// Logits are computed for this many rows and vocabulary entries at a time: 8 MB.
 const (
 	logProbRows  = 1024
 	logProbChunk = 2048
 )
+
+// keptLogits is the most logits that are kept for the gradient: 256 MB, less
+// than the gradients hold that backward goes on to make for a model whose
+// batches have so many. Beyond, they are computed again, which takes a quarter
+// of the op's arithmetic.
+const keptLogits = 64 << 20
+
+// LogitsKept counts whole chunks, in the order of eachLogits.
+func (b *Backend) LogitsKept(rows, vocabulary int) int {
+	kept := 0
+	for lo := 0; lo < rows; lo += logProbRows {
+		for first := 0; first < vocabulary; first += logProbChunk {
+			chunk := min(logProbRows, rows-lo) * min(logProbChunk, vocabulary-first)
+			if kept+chunk > keptLogits {
+				return kept
+			}
+			kept += chunk
+		}
+	}
+	return kept
+}
 
 // logProbScratch allocates, as one block, rows of hidden states in their own
 // type and float32 arrays of the given lengths. The caller frees hidden.Data.
@@ -36,14 +57,22 @@ func (b *Backend) logProbScratch(op string, a *kernels.LogProbArgs, rows int, le
 
 func hostFloats(a kernels.Array) []float32 { return unsafe.Slice((*float32)(a.Data), a.Len) }
 
-// eachLogits computes the logits of rows [lo, hi) chunk by chunk and hands
-// each chunk to visit.
-func (b *Backend) eachLogits(a *kernels.LogProbArgs, hidden, logits kernels.Array, rows int, visit func(first, cols int)) {
+// eachLogits hands visit the logits of rows [lo, lo+rows), chunk by chunk: those
+// that are kept where they are kept, others in scratch. fresh computes the kept
+// ones too.
+func (b *Backend) eachLogits(a *kernels.LogProbArgs, hidden, scratch kernels.Array, lo, rows int, fresh bool, visit func(logits kernels.Array, first, cols int)) {
 	for first := 0; first < a.V; first += logProbChunk {
 		cols := min(logProbChunk, a.V-first)
-		b.Gemm(&kernels.GemmArgs{TransB: true, M: rows, N: cols, K: a.D, A: hidden, B: a.Weight.Slice(first*a.D, (first+cols)*a.D), C: logits,
-			LDA: a.D, LDB: a.D, LDC: cols, Alpha: 1, Batch: 1})
-		visit(first, cols)
+		logits, at := scratch, lo*a.V+rows*first
+		kept := at+rows*cols <= a.Logits.Len
+		if kept {
+			logits = a.Logits.Slice(at, at+rows*cols)
+		}
+		if fresh || !kept {
+			b.Gemm(&kernels.GemmArgs{TransB: true, M: rows, N: cols, K: a.D, A: hidden, B: a.Weight.Slice(first*a.D, (first+cols)*a.D), C: logits,
+				LDA: a.D, LDB: a.D, LDC: cols, Alpha: 1, Batch: 1})
+		}
+		visit(logits, first, cols)
 	}
 }
 
@@ -53,7 +82,7 @@ func (b *Backend) LogProb(a *kernels.LogProbArgs) {
 	n := min(a.R, logProbRows)
 	hidden, scratch := b.logProbScratch("log_prob", a, n, n*min(a.V, logProbChunk), 3*n)
 	defer b.Free(hidden.Data)
-	logits, stats := scratch[0], scratch[1]
+	stats := scratch[1]
 	for lo := 0; lo < a.R; lo += logProbRows {
 		rows := min(logProbRows, a.R-lo)
 		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)
@@ -61,7 +90,7 @@ func (b *Backend) LogProb(a *kernels.LogProbArgs) {
 		b.Fill(top, math.Inf(-1))
 		b.Fill(sum, 0)
 		labels := a.Labels.Slice(lo, lo+rows)
-		b.eachLogits(a, hidden, logits, rows, func(first, cols int) {
+		b.eachLogits(a, hidden, scratch[0], lo, rows, true, func(logits kernels.Array, first, cols int) {
 			b.parallel(rows, 1, func(r, end int) {
 				C.call_logprob_chunk(b.ops, (*C.float)(logits.Slice(r*cols, end*cols).Data), C.int64_t(end-r), C.int64_t(cols), C.int64_t(first),
 					ints("log_prob", labels.Slice(r, end)), (*C.float)(top.Slice(r, end).Data), (*C.float)(sum.Slice(r, end).Data), (*C.float)(picked.Slice(r, end).Data))
@@ -82,7 +111,7 @@ func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 	chunk := n * min(a.V, logProbChunk)
 	hidden, scratch := b.logProbScratch("log_prob gradient", &a.LogProbArgs, n, chunk, n*a.D, chunk/2+1)
 	defer b.Free(hidden.Data)
-	logits, dhidden, dlogits := scratch[0], scratch[1], scratch[0]
+	dhidden, dlogits := scratch[1], scratch[0]
 	if b.pairs && a.Hidden.DType == dtype.BFloat16 && a.Weight.DType == dtype.BFloat16 {
 		// The gradient of the logits joins products of bfloat16, as its type.
 		dlogits = kernels.Array{Data: scratch[2].Data, DType: dtype.BFloat16, Len: chunk}
@@ -91,7 +120,7 @@ func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 		rows := min(logProbRows, a.R-lo)
 		b.Gather(hidden.Slice(0, rows*a.D), a.Hidden, a.Rows.Slice(lo, lo+rows), a.D)
 		labels, lse, dout := a.Labels.Slice(lo, lo+rows), a.LSE.Slice(lo, lo+rows), a.DOut.Slice(lo, lo+rows)
-		b.eachLogits(&a.LogProbArgs, hidden, logits, rows, func(first, cols int) {
+		b.eachLogits(&a.LogProbArgs, hidden, scratch[0], lo, rows, false, func(logits kernels.Array, first, cols int) {
 			b.parallel(rows, 1, func(r, end int) {
 				C.call_logprob_grad_chunk(b.ops, (*C.float)(logits.Slice(r*cols, end*cols).Data), part(dlogits, r*cols, end*cols), C.int64_t(end-r), C.int64_t(cols), C.int64_t(first),
 					ints("log_prob", labels.Slice(r, end)), floats("log_prob", lse.Slice(r, end)), floats("log_prob", dout.Slice(r, end)))

@@ -17,16 +17,22 @@ func logProbCases() []Case {
 			if !p.pure() && s[0]*s[2] > 10000 {
 				continue
 			}
-			out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s", s, p), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, p, false) }})
+			out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s", s, p), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, p, false, 0) }})
+			if p.pure() {
+				for _, share := range []float64{1, 0.4} {
+					out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s/%.1f of the logits kept", s, p, share), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, p, false, share) }})
+				}
+			}
 		}
 		for _, dt := range []palette{{0, 0}, {1, 0}, {2, 0}} {
-			out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s/large", s, dt), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, dt, true) }})
+			out = append(out, Case{Name: fmt.Sprintf("log_prob/%v/%s/large", s, dt), Needs: has[kernels.LogProbs], Run: func(x *Rig) { logProb(x, s, dt, true, 0) }})
 		}
 	}
 	return out
 }
 
-func logProb(x *Rig, s [4]int, p palette, large bool) {
+// logProb checks values and gradients, with room for a share of the logits.
+func logProb(x *Rig, s [4]int, p palette, large bool, share float64) {
 	fused := x.Backend.(kernels.LogProbs)
 	f := dtype.Float32
 	tokens, d, v, r := s[0], s[1], s[2], s[3]
@@ -38,6 +44,10 @@ func logProb(x *Rig, s [4]int, p palette, large bool) {
 		tol = Tolerance{Terms: v, Scale: 1}
 	} else {
 		a.Hidden, a.Weight = x.Normal(p.at(0), tokens*d), x.Normal(p.at(1), v*d)
+	}
+	if share > 0 {
+		a.Logits = x.Empty(f, int(share*float64(r*v)))
+		x.own(a.Logits)
 	}
 	fused.LogProb(&a)
 	x.Result("log_prob", a.Out, tol)

@@ -10,9 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 )
 
-// child is one side's process.
+// child is one side's process. It runs only while it is asked something:
+// between requests it is stopped, so that what an idle side does (OpenMP's
+// threads spin, collectors collect) takes nothing from the one that measures.
 type child struct {
 	name   string
 	cmd    *exec.Cmd
@@ -64,8 +67,14 @@ func (c *child) ask(req request) (reply, error) {
 		return reply{}, fmt.Errorf("bench: %w", err)
 	}
 	var answer []byte
-	if _, err = c.in.Write(append(line, '\n')); err == nil {
+	if err = c.signal(syscall.SIGCONT); err == nil {
+		_, err = c.in.Write(append(line, '\n'))
+	}
+	if err == nil {
 		answer, err = c.out.ReadBytes('\n')
+	}
+	if err == nil {
+		err = c.signal(syscall.SIGSTOP)
 	}
 	if err != nil {
 		return reply{}, fmt.Errorf("bench: %s: %s: the process ended: %w: %s", c.name, req.Op, err, c.stderr.last())
@@ -80,8 +89,11 @@ func (c *child) ask(req request) (reply, error) {
 	return r, nil
 }
 
+func (c *child) signal(s syscall.Signal) error { return c.cmd.Process.Signal(s) }
+
 // stop ends the child by ending its input, which lets it close its files.
 func (c *child) stop() error {
+	_ = c.signal(syscall.SIGCONT) // a child that has ended needs none
 	c.in.Close()
 	if err := c.cmd.Wait(); err != nil {
 		return fmt.Errorf("bench: %s: %w: %s", c.name, err, c.stderr.last())

@@ -24,6 +24,7 @@ type Contest struct {
 type Side struct {
 	Name    string    `json:"name"`
 	Ours    bool      `json:"ours"`
+	Warm    []float64 `json:"warm"` // seconds of the unmeasured first steps
 	Seconds []float64 `json:"seconds"`
 	CPU     []float64 `json:"cpu,omitempty"`    // seconds of processor time
 	Losses  []float64 `json:"losses,omitempty"` // of every step, the unmeasured first ones included
@@ -69,8 +70,15 @@ type runner struct {
 	sum  float64
 }
 
-// hold runs a contest: batches[0] is the unmeasured first step, each further
-// batch one round.
+// A side is warm after this many steps, and not before it has spent so long in
+// them: PyTorch chooses and caches kernels, our allocator learns its sizes, and
+// processors raise their clock.
+const (
+	warmSteps   = 3
+	warmSeconds = 2
+)
+
+// hold runs a contest: batches[0] warms up, each further batch is one round.
 func (d *driver) hold(ctx context.Context, c Contest, entrants []entrant, batches [][]data.Example) Contest {
 	c.Sides = make([]Side, 0, len(entrants))
 	var runners []*runner
@@ -93,16 +101,25 @@ func (d *driver) hold(ctx context.Context, c Contest, entrants []entrant, batche
 			d.say("%v", err)
 		}
 	}
-	for _, batch := range batches[1:] {
+	round := func(take func(r *runner) error) {
 		for _, r := range runners {
 			if r.side.Error != "" {
 				continue
 			}
-			if err := r.turn(batch, true); err != nil {
+			if err := take(r); err != nil {
 				r.side.Error = err.Error()
 				d.say("%v", err)
 			}
 		}
+	}
+	// All sides take as many steps as the one that needs most: their losses are
+	// compared step by step.
+	for n := 0; n < warmSteps || slices.ContainsFunc(runners, (*runner).cold); n++ {
+		round(func(r *runner) error { return r.turn(batches[0], false) })
+	}
+	round((*runner).resetPeak)
+	for _, batch := range batches[1:] {
+		round(func(r *runner) error { return r.turn(batch, true) })
 	}
 	for _, r := range runners {
 		r.finish()
@@ -122,6 +139,7 @@ func (d *driver) fastest(ctx context.Context, e entrant, batch []data.Example, s
 		scratch.Name, scratch.Ours = e.name, e.ours
 		r, err := d.enter(ctx, s, &scratch, [][]data.Example{batch})
 		if err == nil {
+			err = r.turn(batch, false)
 			for spent := 0.0; err == nil && spent < 3 && len(scratch.Seconds) < 3; spent += median(scratch.Seconds) {
 				err = r.turn(batch, true)
 			}
@@ -140,7 +158,7 @@ func (d *driver) fastest(ctx context.Context, e entrant, batch []data.Example, s
 	return e.settings[best], nil
 }
 
-// enter starts a side's process, opens the job and takes the first step.
+// enter starts a side's process and opens the job.
 func (d *driver) enter(ctx context.Context, s setting, side *Side, batches [][]data.Example) (*runner, error) {
 	argv := d.options.Self
 	if !side.Ours {
@@ -186,9 +204,19 @@ func (r *runner) open(s setting, batches [][]data.Example) error {
 		}
 		r.side.LogProbs, r.side.ParameterBytes = answer.LogProbs, answer.ParameterBytes
 	}
-	if err := r.turn(batches[0], false); err != nil {
-		return err
+	return nil
+}
+
+// cold reports whether the side needs more unmeasured steps.
+func (r *runner) cold() bool {
+	sum := 0.0
+	for _, s := range r.side.Warm {
+		sum += s
 	}
+	return r.side.Error == "" && sum < warmSeconds
+}
+
+func (r *runner) resetPeak() error {
 	_, err := r.ask(request{Op: "reset_peak"})
 	return err
 }
@@ -200,7 +228,9 @@ func (r *runner) turn(batch []data.Example, measured bool) error {
 		return err
 	}
 	r.side.Losses = append(r.side.Losses, step.Loss)
-	if measured {
+	if !measured {
+		r.side.Warm = append(r.side.Warm, step.Seconds...)
+	} else {
 		r.side.Seconds, r.side.CPU = append(r.side.Seconds, step.Seconds...), append(r.side.CPU, step.CPU...)
 		r.sum += float64(step.Tokens)
 	}

@@ -161,6 +161,9 @@ func (b *bed) logProb(k *Kernel, dt dtype.DType) func() {
 	if !k.Gradient {
 		return func() { fused.LogProb(&args) }
 	}
+	if keeper, ok := fused.(kernels.KeepsLogits); ok { // as in training
+		args.Logits = b.empty(dtype.Float32, keeper.LogitsKept(k.Rows, k.Vocabulary))
+	}
 	grad := &kernels.LogProbGradArgs{LogProbArgs: args, DOut: b.array(dtype.Float32, k.Rows, 1), DHidden: b.array(dt, k.Rows*k.Hidden, 0),
 		DWeight: b.array(dtype.Float32, k.Vocabulary*k.Hidden, 0)}
 	return func() { // forward too, as PyTorch's gradient needs its logits

@@ -15,9 +15,11 @@ type Options struct {
 	Rounds int
 	// Threads lists the thread counts to measure with.
 	Threads []int
-	// Quick measures every table in fewer rows: no torch.compile, PyTorch with
-	// the settings that were fastest before instead of all, kernels with all
-	// threads only, and ends instead of whole lines of scaling.
+	// Quick measures every table in fewer rows, each as a full run does but for
+	// three rounds: torch.compile on the smallest model, PyTorch with the settings
+	// that were fastest before instead of all, the large model and kernels with all
+	// threads only, preference pairs on the smaller model, and ends instead of
+	// whole lines of scaling.
 	Quick bool
 	// Case keeps only cases whose name contains it.
 	Case string

@@ -57,7 +57,7 @@ func (r *Report) Print(w io.Writer) {
 	for _, k := range names {
 		fmt.Fprintf(w, " %s %s.", k, r.Versions[k])
 	}
-	fmt.Fprintf(w, "\n\nMedians of interleaved rounds, quartiles in brackets. A ratio above 1 is in our favour. CPU is processor time, all threads together: on a machine with other work it is what remains comparable.\n")
+	fmt.Fprintf(w, "\n\nMedians of %d interleaved rounds after a warm-up of %d steps and %d seconds or more on either side, quartiles in brackets; the side that is not measuring is stopped. A ratio above 1 is in our favour. CPU is processor time, all threads together: on a machine with other work it is what remains comparable.\n", r.Options.Rounds, warmSteps, warmSeconds)
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "\n%s\n", n)
 	}
@@ -156,8 +156,12 @@ func (r *Report) printSteps(w io.Writer) {
 		[]string{"case", "threads", "ours", "ms", "rate", "theirs", "ms", "ratio", "CPU ratio", "loss", "peak MB", "memory ratio", "net"}, rows)
 }
 
-// label names the setting that won, where there was a choice.
+// label names the setting that won, where there was a choice, and how long a
+// compiler took.
 func (s Side) label() string {
+	if strings.HasPrefix(s.Name, compiler) && len(s.Warm) > 0 {
+		return fmt.Sprintf("%s (compiled in %.0f s)", s.Name, s.Warm[0])
+	}
 	best, least := "", math.Inf(1)
 	for _, t := range s.Tried {
 		if t.Error == "" && t.Seconds < least {

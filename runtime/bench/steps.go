@@ -47,6 +47,9 @@ func (d *driver) alternatives(job Job) []setting {
 	return out
 }
 
+// compiler names the sides whose first step compiles the model.
+const compiler = "torch.compile"
+
 // theirTypes are the types PyTorch's steps are taken in.
 func (d *driver) theirTypes() []string {
 	if d.slowBF16 {
@@ -79,7 +82,9 @@ func (d *driver) probe(ctx context.Context) error {
 		side := Side{Name: "PyTorch " + dt}
 		r, err := d.enter(ctx, setting{env: keepHeap, job: job}, &side, batches)
 		if err == nil {
-			err = r.turn(batches[1], true)
+			if err = r.turn(batches[0], false); err == nil {
+				err = r.turn(batches[1], true)
+			}
 			r.finish()
 		}
 		if err != nil {
@@ -114,8 +119,11 @@ func (d *driver) fixedLength(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		batches := sequences(1+d.rounds(c.shape), c.batch, c.length, c.shape.Vocabulary)
+		batches := sequences(1+d.options.Rounds, c.batch, c.length, c.shape.Vocabulary)
 		for _, threads := range d.options.Threads {
+			if d.options.Quick && c.shape == large && threads != d.options.most() {
+				continue
+			}
 			for _, dt := range d.theirTypes() {
 				ours := d.job("sft", dir, threads)
 				ours.DType, ours.Profile = dt, d.profile(c.name, dt, threads)
@@ -125,10 +133,10 @@ func (d *driver) fixedLength(ctx context.Context) error {
 					{name: "dpolab " + dt, ours: true, settings: []setting{{job: ours}}},
 					{name: "PyTorch " + dt, settings: d.alternatives(theirs)},
 				}
-				if !d.options.Quick {
+				if !d.options.Quick || c.shape == small && threads == d.options.most() {
 					compiled := theirs
 					compiled.Compile, compiled.Foreach = true, true
-					entrants = append(entrants, entrant{name: "torch.compile " + dt, settings: []setting{{env: keepHeap, job: compiled}}})
+					entrants = append(entrants, entrant{name: compiler + " " + dt, settings: []setting{{env: keepHeap, job: compiled}}})
 				}
 				d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "tokens", Work: float64(c.batch * c.length)}, entrants, batches))
 			}
@@ -147,7 +155,7 @@ var real = []struct {
 // reference code's.
 func (d *driver) realJob(ctx context.Context) error {
 	for _, c := range real {
-		if !d.options.wants(c.name) {
+		if !d.options.wants(c.name) || d.options.Quick && c.shape == gpt2 {
 			continue
 		}
 		policy, reference, batches, err := d.preferences(c.shape)
@@ -175,15 +183,6 @@ func (d *driver) realJob(ctx context.Context) error {
 	return nil
 }
 
-// rounds are those of a training step; a quick run takes one less of large
-// models.
-func (d *driver) rounds(s Shape) int {
-	if d.options.Quick && s != small {
-		return max(1, d.options.Rounds-1)
-	}
-	return d.options.Rounds
-}
-
 // preferences are the checkpoints and batches of a real job.
 func (d *driver) preferences(s Shape) (policy, reference string, batches [][]data.Example, err error) {
 	if policy, err = d.checkpoint(s, 1); err != nil {
@@ -192,7 +191,7 @@ func (d *driver) preferences(s Shape) (policy, reference string, batches [][]dat
 	if reference, err = d.checkpoint(s, 2); err != nil {
 		return
 	}
-	batches, err = d.pairBatches(1+d.rounds(s), s.Vocabulary)
+	batches, err = d.pairBatches(1+d.options.Rounds, s.Vocabulary)
 	return
 }
 
@@ -220,7 +219,7 @@ func (d *driver) precision(ctx context.Context) error {
 		both(Contest{Case: c.name, Unit: "tokens", Work: float64(c.batch * c.length)}, "sft", dir, "", sequences(1+d.options.Rounds, c.batch, c.length, c.shape.Vocabulary))
 	}
 	for _, c := range real {
-		if !d.options.wants("precision "+c.name) || d.options.Quick && c.shape != gpt2 {
+		if !d.options.wants("precision "+c.name) || d.options.Quick && c.shape == gpt2 {
 			continue
 		}
 		policy, reference, batches, err := d.preferences(c.shape)

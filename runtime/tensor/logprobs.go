@@ -10,8 +10,9 @@ import (
 // LogProbs returns the log-probabilities of labels under
 // softmax(hidden·weightᵀ): hidden is [T, D], weight [V, D], rows and labels
 // int32 [R], and entry i of the result, float32 [R], belongs to labels[i]
-// given row rows[i]. Logits are float32 and exist a chunk at a time; backward
-// computes them again rather than keep them.
+// given row rows[i]. Logits are float32 and exist a chunk at a time, but for as
+// many as the backend holds worth keeping for backward; others it computes
+// again.
 func LogProbs(hidden, weight, rows, labels *Tensor) *Tensor {
 	const op = "log_probs"
 	requireFloat(op, hidden)
@@ -37,18 +38,25 @@ func fusedLogProbs(fused kernels.LogProbs, hidden, weight, rows, labels *Tensor)
 	r := rows.shape[0]
 	wide := promote(hidden.DType(), dtype.Float32)
 	y, lse := Empty(hidden.dev, wide, r), Empty(hidden.dev, wide, r)
-	lower := func(hidden, weight, rows, labels, y, lse *Tensor) kernels.LogProbArgs {
+	var logits *Tensor
+	if keeper, ok := fused.(kernels.KeepsLogits); ok && hidden.dev.noGrad == 0 && (needed(hidden) || needed(weight)) {
+		logits = Empty(hidden.dev, wide, keeper.LogitsKept(r, weight.shape[0]))
+	}
+	lower := func(hidden, weight, rows, labels, y, lse, logits *Tensor) kernels.LogProbArgs {
 		a := kernels.LogProbArgs{Hidden: hidden.Array(), Weight: weight.Array(), Rows: rows.Array(), Labels: labels.Array(),
 			LSE: lse.Array(), T: hidden.shape[0], D: hidden.shape[1], V: weight.shape[0], R: r}
 		if y != nil {
 			a.Out = y.Array()
 		}
+		if logits != nil {
+			a.Logits = logits.Array()
+		}
 		return a
 	}
-	args := lower(hidden, weight, rows, labels, y, lse)
+	args := lower(hidden, weight, rows, labels, y, lse, logits)
 	fused.LogProb(&args)
-	return record("log_probs", y, []*Tensor{hidden, weight}, []*Tensor{hidden, weight, rows, labels, lse}, func(b *Backward, dy *Tensor) {
-		g := kernels.LogProbGradArgs{LogProbArgs: lower(b.Saved(0), b.Saved(1), b.Saved(2), b.Saved(3), nil, b.Saved(4)), DOut: dy.Array()}
+	return record("log_probs", y, []*Tensor{hidden, weight}, []*Tensor{hidden, weight, rows, labels, lse, logits}, func(b *Backward, dy *Tensor) {
+		g := kernels.LogProbGradArgs{LogProbArgs: lower(b.Saved(0), b.Saved(1), b.Saved(2), b.Saved(3), nil, b.Saved(4), b.Saved(5)), DOut: dy.Array()}
 		if b.Needs(0) {
 			g.DHidden = b.Zeroed(0).Array()
 		}
