@@ -87,9 +87,10 @@ type Reductions interface {
 	// Reduce sees src as [outer, mid, inner] and reduces mid: dst is
 	// [outer, inner].
 	Reduce(op ReduceOp, dst, src Array, outer, mid, inner int)
-	// SumSquares returns the sum of squares in float64. It is NaN or infinite
-	// exactly when an element is, so it doubles as the check for overflow.
-	SumSquares(x Array) float64
+	// SumSquares returns the sum of the squares of a list of tensors in float64,
+	// waiting for the device once. It is NaN or infinite exactly when an element
+	// is, so it doubles as the check for overflow.
+	SumSquares(xs []Array) float64
 	// Softmax normalises each of rows rows of cols elements; with log it
 	// stores log-softmax.
 	Softmax(dst, x Array, rows, cols int, log bool)
@@ -134,20 +135,23 @@ type RMSpropArgs struct {
 }
 
 // SGDArgs are the scalars of one SGD step, named as in torch.optim.SGD. First
-// marks the step that fills the momentum buffer.
+// marks the step that fills the momentum buffers.
 type SGDArgs struct {
 	LR, Momentum, Dampening, WeightDecay float64
 	Nesterov, First                      bool
 }
 
-// Updates are the optimizers' inner loops: one pass over parameter, gradient
-// and state, all float32 (float64 on ref). The gradient is multiplied by
-// gradScale first, which is how clipping and loss scaling cost no pass of
-// their own. Formulas and order of operations are PyTorch's.
+// Updates are the optimizers' inner loops: one pass over parameters, gradients
+// and state, all float32 (float64 on ref). Each call takes a whole model, as
+// lists in which element i belongs to parameter i: a model has hundreds of
+// small tensors, and one launch, or one division among threads, serves them
+// all. Gradients are multiplied by gradScale first, which is how clipping and
+// loss scaling cost no pass of their own. Formulas and order of operations are
+// PyTorch's.
 type Updates interface {
-	AdamW(param, grad, expAvg, expAvgSq Array, gradScale float64, args AdamWArgs)
-	// RMSprop: momentum and gradAvg may be nil; gradAvg present means centered.
-	RMSprop(param, grad, squareAvg, momentum, gradAvg Array, gradScale float64, args RMSpropArgs)
-	// SGD: momentum may be nil.
-	SGD(param, grad, momentum Array, gradScale float64, args SGDArgs)
+	AdamW(params, grads, expAvgs, expAvgSqs []Array, gradScale float64, args AdamWArgs)
+	// RMSprop: momenta and gradAvgs may be nil; gradAvgs present means centered.
+	RMSprop(params, grads, squareAvgs, momenta, gradAvgs []Array, gradScale float64, args RMSpropArgs)
+	// SGD: momenta may be nil.
+	SGD(params, grads, momenta []Array, gradScale float64, args SGDArgs)
 }

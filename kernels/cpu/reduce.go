@@ -5,11 +5,6 @@ import "C"
 
 import "dpolab/kernels"
 
-// sumBlock is how many elements of a long sum are added up before partial sums
-// are combined; it is fixed so that the result is the same for any number of
-// threads.
-const sumBlock = 1 << 16
-
 func (b *Backend) Reduce(op kernels.ReduceOp, dst, src kernels.Array, outer, mid, inner int) {
 	if inner != 1 {
 		for o := range outer {
@@ -25,16 +20,18 @@ func (b *Backend) Reduce(op kernels.ReduceOp, dst, src kernels.Array, outer, mid
 	})
 }
 
-func (b *Backend) SumSquares(x kernels.Array) float64 {
-	blocks := (x.Len + sumBlock - 1) / sumBlock
-	sums := make([]float64, blocks)
-	b.tasks(blocks, func(i int) {
-		lo, hi := i*sumBlock, min((i+1)*sumBlock, x.Len)
-		sums[i] = float64(C.call_sum_squares(b.ops, part(x, lo, hi), C.int64_t(hi-lo)))
+// SumSquares adds the sums of pieces up in order, first those of each tensor.
+func (b *Backend) SumSquares(xs []kernels.Array) float64 {
+	list := pieces(xs)
+	sums := make([]float64, len(list))
+	b.overList(list, func(i int, p piece) {
+		sums[i] = float64(C.call_sum_squares(b.ops, part(xs[p.tensor], p.lo, p.hi), C.int64_t(p.hi-p.lo)))
 	})
-	total := 0.0
-	for _, s := range sums {
-		total += s
+	total, tensor := 0.0, 0.0
+	for i, s := range sums {
+		if tensor += s; i == len(list)-1 || list[i+1].tensor != list[i].tensor {
+			total, tensor = total+tensor, 0
+		}
 	}
 	return total
 }

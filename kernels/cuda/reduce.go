@@ -13,10 +13,14 @@ type reduceArgs struct {
 	outer, mid, inner, piece, pieces int64
 }
 
-type sumSquaresArgs struct {
+type squaresTensor struct {
 	x        array
-	partial  uintptr
-	n, share int64
+	n, first int64
+}
+
+type sumSquaresArgs struct {
+	tensors, partial uintptr
+	count, padding   int32
 }
 
 type joinSquaresArgs struct {
@@ -76,17 +80,27 @@ func (o *operations) Reduce(op kernels.ReduceOp, dst, src kernels.Array, outer, 
 	}
 }
 
-func (o *operations) SumSquares(x kernels.Array) float64 {
-	if x.Len == 0 {
+// squaresPiece is SQUARES_PIECE of reduce.cu.
+const squaresPiece = 65536
+
+func (o *operations) SumSquares(xs []kernels.Array) float64 {
+	const op = "sum_squares"
+	rows, blocks := make([]squaresTensor, 0, len(xs)), 0
+	for _, x := range xs {
+		if x.Len > 0 {
+			rows = append(rows, squaresTensor{operand(op, x), int64(x.Len), int64(blocks)})
+			blocks += ceil(x.Len, squaresPiece)
+		}
+	}
+	if blocks == 0 {
 		return 0
 	}
-	const op = "sum_squares"
-	share := ceil(max(ceil(x.Len, 1024), 1), 256*vector) * 256 * vector // at most 1024 blocks
-	blocks := ceil(x.Len, share)
+	tensors := table(o, op, rows)
+	defer o.on.Free(tensors)
 	partial := o.scratch(op, 8*(blocks+1))
 	defer o.on.Free(partial)
 	total := unsafe.Add(partial, 8*blocks)
-	run(o, op, [3]int{blocks, 1, 1}, 256, 0, &sumSquaresArgs{operand(op, x), uintptr(partial), int64(x.Len), int64(share)})
+	run(o, op, [3]int{blocks, 1, 1}, 256, 0, &sumSquaresArgs{uintptr(tensors), uintptr(partial), int32(len(rows)), 0})
 	run(o, "join_squares", [3]int{1, 1, 1}, 256, 0, &joinSquaresArgs{uintptr(partial), uintptr(total), int64(blocks)})
 	var sum float64
 	o.on.Download(unsafe.Slice((*byte)(unsafe.Pointer(&sum)), 8), total)

@@ -46,8 +46,8 @@ func (b *changesOperand) Gemm(g *kernels.GemmArgs) {
 
 type dependsOnThreads struct{ sound }
 
-func (b *dependsOnThreads) SumSquares(x kernels.Array) float64 {
-	return b.Backend.SumSquares(x) * (1 + float64(b.threads-1)*0x1p-52)
+func (b *dependsOnThreads) SumSquares(xs []kernels.Array) float64 {
+	return b.Backend.SumSquares(xs) * (1 + float64(b.threads-1)*0x1p-52)
 }
 
 type readsC struct{ sound }
@@ -122,9 +122,17 @@ func (b *overflows) Softmax(dst, x kernels.Array, rows, cols int, log bool) {
 
 type losesDigits struct{ sound }
 
-func (b *losesDigits) AdamW(param, grad, expAvg, expAvgSq kernels.Array, gradScale float64, o kernels.AdamWArgs) {
+func (b *losesDigits) AdamW(params, grads, expAvgs, expAvgSqs []kernels.Array, gradScale float64, o kernels.AdamWArgs) {
 	o.Beta2 = float64(float32(o.Beta2)) // so that 1 - Beta2 is off
-	b.Backend.AdamW(param, grad, expAvg, expAvgSq, gradScale, o)
+	b.Backend.AdamW(params, grads, expAvgs, expAvgSqs, gradScale, o)
+}
+
+type forgetsTheLast struct{ sound }
+
+func (b *forgetsTheLast) SGD(params, grads, momenta []kernels.Array, gradScale float64, o kernels.SGDArgs) {
+	if n := len(params); n > 0 {
+		b.Backend.SGD(params[:n-1], grads, momenta, gradScale, o)
+	}
 }
 
 type leaks struct{ sound }
@@ -180,6 +188,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{"norm/far from zero", "rstd", func(s sound) kernels.Backend { return &naiveVariance{s} }},
 		{"softmax/log=false/float32", "of [10000", func(s sound) kernels.Backend { return &overflows{s} }},
 		{"update/AdamW", "exp_avg_sq", func(s sound) kernels.Backend { return &losesDigits{s} }},
+		{"update/SGD", "tensor 35", func(s sound) kernels.Backend { return &forgetsTheLast{s} }},
 		{"scatter_add/float32", "still live", func(s sound) kernels.Backend { return &leaks{s} }},
 		{"gemm/shapes/true,false", "got 0, want NaN", func(s sound) kernels.Backend { return &ignoresPad{s} }},
 		{"rotary/separate/float32", "dx", func(s sound) kernels.Backend { return &turnsTheWrongWay{s} }},

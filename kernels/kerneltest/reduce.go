@@ -16,21 +16,28 @@ func reduceCases() []Case {
 	}
 	for _, dt := range floatTypes {
 		out = append(out, Case{Name: "sum_squares/" + dt.String(), Run: func(x *Rig) {
-			for _, n := range sizes {
-				x.Number(fmt.Sprint(n), x.SumSquares(x.Normal(dt, n)), sum(n, 0))
+			one := func(a kernels.Array) float64 { return x.SumSquares([]kernels.Array{a}) }
+			var list []kernels.Array
+			for i, n := range sizes {
+				a := x.Normal(dt, n)
+				x.Number(fmt.Sprint(n), one(a), sum(n, 0))
+				list = append(list, a, x.Normal(floatTypes[i%len(floatTypes)], 3*i))
 			}
-			x.Number("long", x.SumSquares(x.Normal(dt, 300000)), sum(300, 0)) // double precision, blocked or not
+			long := x.Normal(dt, 300000)
+			x.Number("long", one(long), sum(300, 0)) // double precision, blocked or not
+			x.Number("list", x.SumSquares(append(list, long, x.Empty(dt, 0))), sum(300, 0))
+			x.Number("nothing", x.SumSquares(nil), exact)
 			for _, at := range []int{0, 1234, 2999} {
 				for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 					a := x.Normal(dt, 3000)
 					x.Set(a.Slice(at, at+1), func(int) float64 { return bad })
-					v := x.SumSquares(a)
+					v := x.SumSquares([]kernels.Array{x.Normal(dt, 70), a, x.Normal(dt, 70)})
 					x.Number(fmt.Sprintf("finite with %g at %d", bad, at), truth(!math.IsInf(v, 0) && !math.IsNaN(v)), exact)
 				}
 			}
 			// The largest finite values square beyond float32 but not float64.
 			large := x.Values(dt, 6e4, -6e4, 3e4)
-			x.Number("large", x.SumSquares(large), rounded(1))
+			x.Number("large", one(large), rounded(1))
 		}})
 	}
 	for _, p := range palettes() {

@@ -201,7 +201,7 @@ func streamLoads() []load {
 		})
 		add("sum_squares", dt, n*size, nil, func(x *Rig) func() {
 			in := x.Normal(dt, n)
-			return func() { x.SumSquares(in) }
+			return func() { x.SumSquares([]kernels.Array{in}) }
 		})
 		add("softmax", dt, 2*n*size, nil, func(x *Rig) func() {
 			in, y := x.Normal(dt, n), x.Empty(dt, n)
@@ -239,22 +239,44 @@ func streamLoads() []load {
 			return func() { x.Backend.(kernels.Gated).SwiGLU(y, gate, up) }
 		})
 	}
-	add("AdamW", f, 7*4*n, nil, func(x *Rig) func() {
-		p, g, m, v := x.Normal(f, n), x.Normal(f, n), x.Empty(f, n), x.Empty(f, n)
-		x.Fill(m, 0)
-		x.Fill(v, 0)
-		step := 0
-		return func() {
-			step++
-			x.AdamW(p, g, m, v, 1, kernels.AdamWArgs{LR: 1e-5, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01, Step: step})
+	for _, tensors := range []int{1, 400} { // a model has hundreds, most of them small
+		zeros := func(x *Rig) []kernels.Array {
+			a := x.Empty(f, n)
+			x.Fill(a, 0)
+			return divide(a, tensors)
 		}
-	})
-	add("RMSprop", f, 5*4*n, nil, func(x *Rig) func() {
-		p, g, v := x.Normal(f, n), x.Normal(f, n), x.Empty(f, n)
-		x.Fill(v, 0)
-		return func() {
-			x.RMSprop(p, g, v, kernels.Array{}, kernels.Array{}, 1, kernels.RMSpropArgs{LR: 1e-5, Alpha: 0.99, Eps: 1e-8})
+		normals := func(x *Rig) []kernels.Array { return divide(x.Normal(f, n), tensors) }
+		name := fmt.Sprintf(" of %d tensors", tensors)
+		add("AdamW"+name, f, 7*4*n, nil, func(x *Rig) func() {
+			p, g, m, v := normals(x), normals(x), zeros(x), zeros(x)
+			step := 0
+			return func() {
+				step++
+				x.AdamW(p, g, m, v, 1, kernels.AdamWArgs{LR: 1e-5, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01, Step: step})
+			}
+		})
+		add("RMSprop"+name, f, 5*4*n, nil, func(x *Rig) func() {
+			p, g, v := normals(x), normals(x), zeros(x)
+			return func() { x.RMSprop(p, g, v, nil, nil, 1, kernels.RMSpropArgs{LR: 1e-5, Alpha: 0.99, Eps: 1e-8}) }
+		})
+	}
+	return out
+}
+
+// divide cuts an array into a list of tensors, of which every second has one
+// eighth of the other's length.
+func divide(a kernels.Array, tensors int) []kernels.Array {
+	if tensors == 1 {
+		return []kernels.Array{a}
+	}
+	out := make([]kernels.Array, tensors)
+	for i, at, pair := 0, 0, a.Len/tensors*2; i < tensors; i++ {
+		length := pair / 9
+		if i%2 == 1 {
+			length = pair - length
 		}
-	})
+		out[i] = a.Slice(at, at+length)
+		at += length
+	}
 	return out
 }

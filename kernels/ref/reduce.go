@@ -26,10 +26,12 @@ func (b *Backend) Reduce(op kernels.ReduceOp, dst, src kernels.Array, outer, mid
 	}
 }
 
-func (b *Backend) SumSquares(x kernels.Array) float64 {
+func (b *Backend) SumSquares(xs []kernels.Array) float64 {
 	sum := 0.0
-	for _, v := range load(x) {
-		sum += v * v
+	for _, x := range xs {
+		for _, v := range load(x) {
+			sum += v * v
+		}
 	}
 	return sum
 }

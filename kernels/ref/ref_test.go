@@ -104,23 +104,26 @@ func TestGemmValues(t *testing.T) {
 	}
 }
 
+// list is one tensor as a list.
+func list(a kernels.Array) []kernels.Array { return []kernels.Array{a} }
+
 // TestUpdateValues follows two parameters through two steps worked out from
 // the formulas of the papers.
 func TestUpdateValues(t *testing.T) {
 	b := open(1)
 	p, g, m, v := floats(t, b, 1), floats(t, b, 0.5), floats(t, b, 0), floats(t, b, 0)
 	adam := kernels.AdamWArgs{LR: 0.1, Beta1: 0.9, Beta2: 0.99, WeightDecay: 0.5, Step: 1}
-	b.AdamW(p, g, m, v, 2, adam) // the gradient is 1
+	b.AdamW(list(p), list(g), list(m), list(v), 2, adam) // the gradient is 1
 	near(t, "exp_avg", read(m), []float64{0.1})
 	near(t, "exp_avg_sq", read(v), []float64{0.01})
 	near(t, "AdamW", read(p), []float64{0.95 - 0.1}) // decay, then one step of the rate
 	adam.Step = 2
-	b.AdamW(p, g, m, v, -2, adam) // the gradient is -1: m = -0.01, v = 0.0199
+	b.AdamW(list(p), list(g), list(m), list(v), -2, adam) // the gradient is -1: m = -0.01, v = 0.0199
 	near(t, "AdamW again", read(p), []float64{0.85*0.95 + 0.1*0.01/0.19/math.Sqrt(0.0199/(1-0.9801))})
 
 	p, v = floats(t, b, 1), floats(t, b, 0)
 	mom, avg := floats(t, b, 0), floats(t, b, 0)
-	b.RMSprop(p, g, v, mom, avg, 1, kernels.RMSpropArgs{LR: 0.1, Alpha: 0.75, Eps: 0.5, WeightDecay: 0.5, Momentum: 0.9})
+	b.RMSprop(list(p), list(g), list(v), list(mom), list(avg), 1, kernels.RMSpropArgs{LR: 0.1, Alpha: 0.75, Eps: 0.5, WeightDecay: 0.5, Momentum: 0.9})
 	// g = 0.5 + 0.5·1 = 1, v = 0.25, mean = 0.25, deviation √(0.25 - 0.0625).
 	change := 1 / (math.Sqrt(0.1875) + 0.5)
 	near(t, "RMSprop momentum", read(mom), []float64{change})
@@ -128,10 +131,10 @@ func TestUpdateValues(t *testing.T) {
 
 	p, mom = floats(t, b, 1), floats(t, b, math.NaN())
 	sgd := kernels.SGDArgs{LR: 0.1, Momentum: 0.5, Dampening: 0.25, First: true}
-	b.SGD(p, g, mom, 1, sgd)
+	b.SGD(list(p), list(g), list(mom), 1, sgd)
 	near(t, "SGD's first step", append(read(p), read(mom)...), []float64{0.95, 0.5})
 	sgd.First, sgd.Nesterov = false, true
-	b.SGD(p, g, mom, 1, sgd) // buffer 0.5·0.5 + 0.75·0.5, step 0.5 + 0.5·buffer
+	b.SGD(list(p), list(g), list(mom), 1, sgd) // buffer 0.5·0.5 + 0.75·0.5, step 0.5 + 0.5·buffer
 	near(t, "SGD's second step", append(read(p), read(mom)...), []float64{0.95 - 0.1*0.8125, 0.625})
 }
 

@@ -115,7 +115,7 @@ func TestStartedWork(t *testing.T) {
 				work.Wait()
 				work.Wait()
 				for other := range r.Size {
-					got := r.Dev.Backend().SumSquares(pieces[0].Whole.Slice(1000*other, 1000*other+1))
+					got := r.Dev.Backend().SumSquares([]kernels.Array{pieces[0].Whole.Slice(1000*other, 1000*other+1)})
 					if want := float64(other + 10*round); got != want*want {
 						return errors.New("gathered before or after its time")
 					}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/nn"
@@ -235,12 +236,13 @@ func (f *Model) Recover() {
 // GradNorm returns the 2-norm of all gradients over all ranks, in float64 from
 // float32 gradients. All ranks must call it.
 func (f *Model) GradNorm() float64 {
-	var sum [1]float64
+	var grads []kernels.Array
 	for _, p := range nn.Parameters(f.Module) {
 		if g := p.MasterGrad(); g != nil {
-			sum[0] += f.home.Backend().SumSquares(g.Array())
+			grads = append(grads, g.Array())
 		}
 	}
+	sum := [1]float64{f.home.Backend().SumSquares(grads)}
 	f.Mesh.Shard.SumHost(sum[:])
 	return math.Sqrt(sum[0])
 }

@@ -38,11 +38,9 @@ func (o *AdamW) Step(gradScale float64) {
 	o.steps++
 	args := kernels.AdamWArgs{LR: o.lr, Beta1: o.cfg.Beta1, Beta2: o.cfg.Beta2, Eps: o.cfg.Eps,
 		WeightDecay: o.cfg.WeightDecay, Step: o.steps}
-	o.each(func(np nn.NamedParameter, param, grad kernels.Array) {
-		avg, _ := o.slot("exp_avg", np)
-		sq, _ := o.slot("exp_avg_sq", np)
-		o.backend().AdamW(param, grad, avg.Array(), sq.Array(), gradScale, args)
-	})
+	if l := o.due(); len(l.names) > 0 {
+		o.backend().AdamW(l.params, l.grads, o.slots("exp_avg", l), o.slots("exp_avg_sq", l), gradScale, args)
+	}
 }
 
 func (o *AdamW) Kinds() []string { return []string{"exp_avg", "exp_avg_sq"} }

@@ -109,6 +109,31 @@ func TestRestoredStateContinuesBitForBit(t *testing.T) {
 	}
 }
 
+// TestListsAreTensorByTensor: an update of a whole model at once has the bits
+// of one optimizer per parameter, also where a gradient reaches a parameter
+// later than the others.
+func TestListsAreTensorByTensor(t *testing.T) {
+	g := readGolden(t)
+	for _, c := range stateful {
+		dev := open(t, device.Device{Type: device.CPU})
+		together, apart := g.model(dev, dtype.Float32), g.model(dev, dtype.Float32)
+		opts := []optim.Optimizer{c.make(together), c.make(apart[:1]), c.make(apart[1:])}
+		for i := range 4 {
+			for _, params := range [][]nn.NamedParameter{together, apart} {
+				if g.setGrads(params, i); i < 2 {
+					params[1].Parameter.ZeroGrad()
+				}
+			}
+			for _, o := range opts {
+				o.Step(0.5)
+			}
+		}
+		if !slices.Equal(bits(together), bits(apart)) {
+			t.Errorf("%s: %v together, %v one by one", c.name, bits(together), bits(apart))
+		}
+	}
+}
+
 // TestWhatHasNoGradientStays: frozen parameters and those that no gradient
 // reached are left alone and get no state, not even weight decay.
 func TestWhatHasNoGradientStays(t *testing.T) {

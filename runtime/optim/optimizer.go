@@ -119,18 +119,40 @@ func (b *base) slot(kind string, np nn.NamedParameter) (t *tensor.Tensor, fresh 
 	return t, true
 }
 
-// each calls update for every parameter with a gradient.
-func (b *base) each(update func(np nn.NamedParameter, param, grad kernels.Array)) {
+// batch is what one step updates: the trainable parameters with a gradient.
+// Kernels take them all at once.
+type batch struct {
+	names         []nn.NamedParameter
+	params, grads []kernels.Array
+}
+
+func (l *batch) add(np nn.NamedParameter) {
+	p := np.Parameter
+	l.names = append(l.names, np)
+	l.params = append(l.params, p.Master().Array())
+	l.grads = append(l.grads, p.MasterGrad().Array())
+}
+
+// due returns the batch of this step, whose parameters are about to change.
+func (b *base) due() *batch {
+	l := &batch{}
 	for _, np := range b.params {
-		p := np.Parameter
-		if !p.Trainable() {
-			continue
-		}
-		if g := p.MasterGrad(); g != nil {
-			update(np, p.Master().Array(), g.Array())
+		if p := np.Parameter; p.Trainable() && p.MasterGrad() != nil {
+			l.add(np)
 			p.Master().Touch()
 		}
 	}
+	return l
+}
+
+// slots returns the state of one kind for each parameter of a batch.
+func (b *base) slots(kind string, l *batch) []kernels.Array {
+	out := make([]kernels.Array, len(l.names))
+	for i, np := range l.names {
+		t, _ := b.slot(kind, np)
+		out[i] = t.Array()
+	}
+	return out
 }
 
 // backend returns the kernels of the device that holds the parameters.

@@ -41,19 +41,19 @@ func (o *RMSprop) Step(gradScale float64) {
 	o.steps++
 	args := kernels.RMSpropArgs{LR: o.lr, Alpha: o.cfg.Alpha, Eps: o.cfg.Eps,
 		WeightDecay: o.cfg.WeightDecay, Momentum: o.cfg.Momentum}
-	o.each(func(np nn.NamedParameter, param, grad kernels.Array) {
-		square, _ := o.slot("square_avg", np)
-		var momentum, mean kernels.Array
-		if o.cfg.Momentum > 0 {
-			t, _ := o.slot("momentum_buffer", np)
-			momentum = t.Array()
-		}
-		if o.cfg.Centered {
-			t, _ := o.slot("grad_avg", np)
-			mean = t.Array()
-		}
-		o.backend().RMSprop(param, grad, square.Array(), momentum, mean, gradScale, args)
-	})
+	l := o.due()
+	if len(l.names) == 0 {
+		return
+	}
+	var momenta, means []kernels.Array
+	squares := o.slots("square_avg", l)
+	if o.cfg.Momentum > 0 {
+		momenta = o.slots("momentum_buffer", l)
+	}
+	if o.cfg.Centered {
+		means = o.slots("grad_avg", l)
+	}
+	o.backend().RMSprop(l.params, l.grads, squares, momenta, means, gradScale, args)
 }
 
 func (o *RMSprop) Kinds() []string {

@@ -33,16 +33,31 @@ func (o *SGD) Name() string { return "SGD" }
 
 func (o *SGD) Step(gradScale float64) {
 	o.steps++
-	o.each(func(np nn.NamedParameter, param, grad kernels.Array) {
-		args := kernels.SGDArgs{LR: o.lr, Momentum: o.cfg.Momentum, Dampening: o.cfg.Dampening,
-			WeightDecay: o.cfg.WeightDecay, Nesterov: o.cfg.Nesterov}
-		var momentum kernels.Array
-		if o.cfg.Momentum != 0 {
-			t, fresh := o.slot("momentum_buffer", np)
-			momentum, args.First = t.Array(), fresh
+	args := kernels.SGDArgs{LR: o.lr, Momentum: o.cfg.Momentum, Dampening: o.cfg.Dampening,
+		WeightDecay: o.cfg.WeightDecay, Nesterov: o.cfg.Nesterov}
+	l := o.due()
+	if len(l.names) == 0 {
+		return
+	}
+	if o.cfg.Momentum == 0 {
+		o.backend().SGD(l.params, l.grads, nil, gradScale, args)
+		return
+	}
+	// A buffer's first step fills it. That is every buffer's first step unless a
+	// gradient reaches a parameter later than the others.
+	var known, fresh batch
+	for _, np := range l.names {
+		if _, isNew := o.slot("momentum_buffer", np); isNew {
+			fresh.add(np)
+		} else {
+			known.add(np)
 		}
-		o.backend().SGD(param, grad, momentum, gradScale, args)
-	})
+	}
+	for _, some := range []*batch{&known, &fresh} {
+		if args.First = some == &fresh; len(some.names) > 0 {
+			o.backend().SGD(some.params, some.grads, o.slots("momentum_buffer", some), gradScale, args)
+		}
+	}
 }
 
 func (o *SGD) Kinds() []string {

@@ -4,7 +4,7 @@
 // a second launch of the same kernel joins: the pieces depend on the shape
 // alone, never on the device, and each piece is added in a fixed order. Every
 // input is read once.
-#include "prelude.cuh"
+#include "lists.cuh"
 
 enum { THREADS = 256 };
 
@@ -67,20 +67,29 @@ KERNEL(THREADS) reduce_columns_sum(const ReduceArgs a) { reduce_columns<AddFloat
 KERNEL(THREADS) reduce_columns_max(const ReduceArgs a) { reduce_columns<MaxFloat>(a); }
 KERNEL(THREADS) reduce_columns_min(const ReduceArgs a) { reduce_columns<MinFloat>(a); }
 
-// sum_squares: block b adds the squares of its share in float64 to partial[b];
-// join_squares, one block, adds the partials in order.
-struct SumSquaresArgs {
+// sum_squares: over a list of tensors, block b adds the squares of its piece of
+// 65536 elements in float64 to partial[b]; join_squares, one block, adds the
+// partials in order.
+enum { SQUARES_PIECE = 65536 };
+
+struct SquaresTensor {
 	Array x;
+	i64 n, first;
+};
+
+struct SumSquaresArgs {
+	const SquaresTensor *tensors;
 	double *partial;
-	i64 n, share; // elements a block
+	int count, unused;
 };
 
 KERNEL(THREADS) sum_squares(const SumSquaresArgs a) {
-	i64 from = blockIdx.x * a.share, to = from + a.share < a.n ? from + a.share : a.n;
+	SquaresTensor t = row_of_block(a.tensors, a.count);
+	i64 from = from_of(t.first, SQUARES_PIECE), to = to_of(from, SQUARES_PIECE, t.n);
 	double sum = 0.0;
 	float v[VEC];
 	for (i64 i = from + threadIdx.x * VEC; i < to; i += THREADS * VEC) {
-		load(a.x, i, to, v);
+		load(t.x, i, to, v);
 #pragma unroll
 		for (int j = 0; j < VEC; j++) sum += (double)v[j] * (double)v[j];
 	}

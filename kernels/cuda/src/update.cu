@@ -1,13 +1,22 @@
-// Optimizer steps: parameter, gradient and state, all float32, in one pass.
+// Optimizer steps over a list of tensors: parameters, gradients and state, all
+// float32, in one pass and one launch.
 //
-// A thread takes four elements, 16 bytes of each array. AdamW moves 28 bytes a
-// parameter (reads four arrays, writes three), RMSprop 20 to 36, SGD 12 or 20.
-// The order of operations is PyTorch's; the scalars that PyTorch computes on
-// the host in double precision come from the host. Elements do not depend on
-// each other.
-#include "prelude.cuh"
+// A block takes a piece of 16384 elements of one tensor (lists.cuh), a thread
+// four at a time, 16 bytes of each array. AdamW moves 28 bytes a parameter
+// (reads four arrays, writes three), RMSprop 20 to 36, SGD 12 or 20. The order
+// of operations is PyTorch's; the scalars that PyTorch computes on the host in
+// double precision come from the host. Elements do not depend on each other.
+#include "lists.cuh"
 
-enum { THREADS = 256, FOUR = 4 };
+enum { THREADS = 256, FOUR = 4, PIECE = 16384 };
+
+// UpdateTensor is one parameter. AdamW's state is exp_avg and exp_avg_sq,
+// RMSprop's square_avg, momentum and grad_avg, SGD's momentum; null is absent.
+struct UpdateTensor {
+	float *param, *state[3];
+	const float *grad;
+	i64 n, first;
+};
 
 struct Four {
 	float v[4];
@@ -36,87 +45,90 @@ DEVICE void store4(float *p, i64 i, i64 n, const Four &f) {
 }
 
 struct AdamwArgs {
-	float *param, *exp_avg, *exp_avg_sq;
-	const float *grad;
-	i64 n;
+	const UpdateTensor *tensors;
+	int count, unused;
 	float grad_scale, beta2, lerp, square; // lerp 1-beta1, square 1-beta2
 	float keep, step_size, root, eps;      // keep 1-lr·decay, step_size lr/(1-beta1^t), root sqrt(1-beta2^t)
 };
 
 KERNEL(THREADS) adamw(const AdamwArgs a) {
-	i64 i = thread_index() * FOUR;
-	if (i >= a.n) return;
-	Four p = load4(a.param, i, a.n), g = load4(a.grad, i, a.n), m = load4(a.exp_avg, i, a.n), v = load4(a.exp_avg_sq, i, a.n);
+	UpdateTensor t = row_of_block(a.tensors, a.count);
+	i64 from = from_of(t.first, PIECE), to = to_of(from, PIECE, t.n);
+	for (i64 i = from + threadIdx.x * FOUR; i < to; i += THREADS * FOUR) {
+		Four p = load4(t.param, i, to), g = load4(t.grad, i, to), m = load4(t.state[0], i, to), v = load4(t.state[1], i, to);
 #pragma unroll
-	for (int j = 0; j < FOUR; j++) {
-		float d = g.v[j] * a.grad_scale;
-		m.v[j] += (d - m.v[j]) * a.lerp;
-		v.v[j] = v.v[j] * a.beta2 + a.square * d * d;
-		p.v[j] = p.v[j] * a.keep - a.step_size * (m.v[j] / (sqrtf(v.v[j]) / a.root + a.eps));
+		for (int j = 0; j < FOUR; j++) {
+			float d = g.v[j] * a.grad_scale;
+			m.v[j] += (d - m.v[j]) * a.lerp;
+			v.v[j] = v.v[j] * a.beta2 + a.square * d * d;
+			p.v[j] = p.v[j] * a.keep - a.step_size * (m.v[j] / (sqrtf(v.v[j]) / a.root + a.eps));
+		}
+		store4(t.state[0], i, to, m);
+		store4(t.state[1], i, to, v);
+		store4(t.param, i, to, p);
 	}
-	store4(a.exp_avg, i, a.n, m);
-	store4(a.exp_avg_sq, i, a.n, v);
-	store4(a.param, i, a.n, p);
 }
 
 struct RmspropArgs {
-	float *param, *square_avg, *momentum, *grad_avg; // momentum and grad_avg may be null
-	const float *grad;
-	i64 n;
+	const UpdateTensor *tensors;
+	int count;
 	float grad_scale, lr, alpha, rest, eps, decay, mu; // rest 1-alpha, mu the momentum
-	int unused;
 };
 
 KERNEL(THREADS) rmsprop(const RmspropArgs a) {
-	i64 i = thread_index() * FOUR;
-	if (i >= a.n) return;
-	Four p = load4(a.param, i, a.n), g = load4(a.grad, i, a.n), v = load4(a.square_avg, i, a.n), mean = v, buf = v, root = v;
-	if (a.grad_avg) mean = load4(a.grad_avg, i, a.n);
-	if (a.momentum) buf = load4(a.momentum, i, a.n);
+	UpdateTensor t = row_of_block(a.tensors, a.count);
+	i64 from = from_of(t.first, PIECE), to = to_of(from, PIECE, t.n);
+	bool moving = t.state[1], centered = t.state[2];
+	for (i64 i = from + threadIdx.x * FOUR; i < to; i += THREADS * FOUR) {
+		Four p = load4(t.param, i, to), g = load4(t.grad, i, to), v = load4(t.state[0], i, to), mean = v, buf = v, root = v;
+		if (moving) buf = load4(t.state[1], i, to);
+		if (centered) mean = load4(t.state[2], i, to);
 #pragma unroll
-	for (int j = 0; j < FOUR; j++) {
-		float d = g.v[j] * a.grad_scale + a.decay * p.v[j];
-		v.v[j] = v.v[j] * a.alpha + a.rest * d * d;
-		root.v[j] = v.v[j];
-		if (a.grad_avg) {
-			mean.v[j] += (d - mean.v[j]) * a.rest;
-			root.v[j] -= mean.v[j] * mean.v[j];
+		for (int j = 0; j < FOUR; j++) {
+			float d = g.v[j] * a.grad_scale + a.decay * p.v[j];
+			v.v[j] = v.v[j] * a.alpha + a.rest * d * d;
+			root.v[j] = v.v[j];
+			if (centered) {
+				mean.v[j] += (d - mean.v[j]) * a.rest;
+				root.v[j] -= mean.v[j] * mean.v[j];
+			}
+			float change = d / (sqrtf(root.v[j]) + a.eps);
+			if (moving) {
+				change += a.mu * buf.v[j];
+				buf.v[j] = change;
+			}
+			p.v[j] -= a.lr * change;
 		}
-		float change = d / (sqrtf(root.v[j]) + a.eps);
-		if (a.momentum) {
-			change += a.mu * buf.v[j];
-			buf.v[j] = change;
-		}
-		p.v[j] -= a.lr * change;
+		store4(t.state[0], i, to, v);
+		if (moving) store4(t.state[1], i, to, buf);
+		if (centered) store4(t.state[2], i, to, mean);
+		store4(t.param, i, to, p);
 	}
-	store4(a.square_avg, i, a.n, v);
-	if (a.grad_avg) store4(a.grad_avg, i, a.n, mean);
-	if (a.momentum) store4(a.momentum, i, a.n, buf);
-	store4(a.param, i, a.n, p);
 }
 
 struct SgdArgs {
-	float *param, *momentum; // momentum may be null
-	const float *grad;
-	i64 n;
+	const UpdateTensor *tensors;
+	int count, nesterov, first;
 	float grad_scale, lr, mu, undamped, decay; // mu the momentum, undamped 1-dampening
-	int nesterov, first, unused;
 };
 
 KERNEL(THREADS) sgd(const SgdArgs a) {
-	i64 i = thread_index() * FOUR;
-	if (i >= a.n) return;
-	Four p = load4(a.param, i, a.n), g = load4(a.grad, i, a.n), buf = g;
-	if (a.momentum && !a.first) buf = load4(a.momentum, i, a.n);
+	UpdateTensor t = row_of_block(a.tensors, a.count);
+	i64 from = from_of(t.first, PIECE), to = to_of(from, PIECE, t.n);
+	bool moving = t.state[0];
+	for (i64 i = from + threadIdx.x * FOUR; i < to; i += THREADS * FOUR) {
+		Four p = load4(t.param, i, to), g = load4(t.grad, i, to), buf = g;
+		if (moving && !a.first) buf = load4(t.state[0], i, to);
 #pragma unroll
-	for (int j = 0; j < FOUR; j++) {
-		float d = g.v[j] * a.grad_scale + a.decay * p.v[j];
-		if (a.momentum) {
-			buf.v[j] = a.first ? d : a.mu * buf.v[j] + a.undamped * d;
-			d = a.nesterov ? d + a.mu * buf.v[j] : buf.v[j];
+		for (int j = 0; j < FOUR; j++) {
+			float d = g.v[j] * a.grad_scale + a.decay * p.v[j];
+			if (moving) {
+				buf.v[j] = a.first ? d : a.mu * buf.v[j] + a.undamped * d;
+				d = a.nesterov ? d + a.mu * buf.v[j] : buf.v[j];
+			}
+			p.v[j] -= a.lr * d;
 		}
-		p.v[j] -= a.lr * d;
+		if (moving) store4(t.state[0], i, to, buf);
+		store4(t.param, i, to, p);
 	}
-	if (a.momentum) store4(a.momentum, i, a.n, buf);
-	store4(a.param, i, a.n, p);
 }
