@@ -43,16 +43,6 @@ func openNVRTC() (*nvrtc.Library, error) {
 	return nil, errors.Join(errs...)
 }
 
-// compile turns a text into what the driver loads; tests put a compiler for
-// the CPU in its place.
-var compile = func(name, source, arch string) ([]byte, error) {
-	lib, err := openNVRTC()
-	if err != nil {
-		return nil, err
-	}
-	return lib.Cached(name, source, arch)
-}
-
 // architecture is what kernels are compiled for: the exact chip.
 func (b *Backend) architecture() string {
 	if b.info.Major == 9 && b.info.Minor == 0 {
@@ -64,7 +54,11 @@ func (b *Backend) architecture() string {
 // Compile compiles CUDA C with NVRTC for this chip. What was compiled before is
 // read from disk.
 func (b *Backend) Compile(name, source string) (kernels.Program, error) {
-	image, err := compile(name, source, b.architecture())
+	lib, err := openNVRTC()
+	if err != nil {
+		return nil, err
+	}
+	image, err := lib.Cached(name, source, b.architecture())
 	if err != nil {
 		return nil, err
 	}

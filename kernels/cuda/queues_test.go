@@ -55,7 +55,7 @@ func TestQueues(t *testing.T) {
 	clear(bytesOf)
 	b.DownloadPinned(bytesOf, second.Data)
 	done := b.Record(kernels.Transfer)
-	if bytes.Equal(bytesOf, want) {
+	if !onGPU && bytes.Equal(bytesOf, want) {
 		t.Fatal("the fake driver works before it is waited for, so this test shows nothing")
 	}
 	if !done.Done() || !bytes.Equal(bytesOf, want) {

@@ -89,6 +89,16 @@ func Build(dir string) (string, error) {
 	return so, nil
 }
 
+// Unpack writes the emulation's own sources, emulate.h and emulate.cc, to dir,
+// for compilers that are called by others.
+func Unpack(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(filepath.Join(dir, "emulate.h"), []byte(header), 0o644),
+		os.WriteFile(filepath.Join(dir, "emulate.cc"), []byte(scheduler), 0o644))
+}
+
 // defined finds the kernels of other text.
 var defined = regexp.MustCompile(`__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(`)
 

@@ -2,11 +2,11 @@
 
 // Package fake puts libraries of our own in the place of NVIDIA's, so that
 // everything but the kernels' speed can be tested without a GPU: a libcuda whose
-// device memory is the host's and whose kernels are functions, and a cuBLASLt
-// whose products are loops. They are C sources, compiled with gcc by the test
-// that wants them.
+// device memory is the host's and whose kernels are functions, a cuBLASLt whose
+// products are loops, and an NVRTC that compiles for the CPU. They are C sources,
+// compiled with gcc by the test that wants them.
 //
-// They stand in for the rules as much as for the results: see src/cuda.c.
+// They stand in for the rules as much as for the results: see src/device.c.
 package fake
 
 // #cgo LDFLAGS: -ldl
@@ -26,10 +26,12 @@ import "C"
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"unsafe"
@@ -40,11 +42,15 @@ import (
 //go:embed src
 var sources embed.FS
 
-// libraries are the sources and the names they get.
-var libraries = map[string]string{
-	"cuda.c":     "libcuda.so.1",
-	"cublaslt.c": "libcublasLt.so.13",
+// libraries are the names they get and their sources.
+var libraries = map[string][]string{
+	"libcuda.so.1":      {"device.c", "memory.c", "copy.c", "stream.c", "event.c", "module.c"},
+	"libcublasLt.so.13": {"cublaslt.c"},
+	"libnvrtc.so.13":    {"nvrtc.c"},
 }
+
+// variables name each library to the search.
+var variables = map[string]string{"DPOLAB_LIBCUDA": "libcuda.so.1", "DPOLAB_CUBLASLT": "libcublasLt.so.13", "DPOLAB_NVRTC": "libnvrtc.so.13"}
 
 var built struct {
 	sync.Mutex
@@ -68,35 +74,46 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	src := filepath.Join(dir, "src")
 	if err := os.CopyFS(dir, sources); err != nil {
 		return "", err
 	}
-	for from, to := range libraries {
-		cmd := exec.Command("gcc", "-O3", "-march=native", "-shared", "-fPIC", "-Wall", "-Werror", "-I", src, "-o", filepath.Join(dir, to), filepath.Join(src, from), "-ldl", "-lpthread", "-lm")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", from, err, out)
+	if err := emulate.Unpack(filepath.Join(dir, "device")); err != nil {
+		return "", err
+	}
+	for name, files := range libraries {
+		args := []string{"-O3", "-march=native", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", "-o", filepath.Join(dir, name)}
+		for _, f := range files {
+			args = append(args, filepath.Join(dir, "src", f))
+		}
+		if out, err := exec.Command("gcc", append(args, "-ldl", "-lpthread", "-lm")...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", name, err, out)
 		}
 	}
 	return dir, nil
 }
 
-// Use makes this process find the libraries of Build, in the place of any
-// others.
-func Use(dir string) error {
+// Environment is what makes a process find the libraries of Build, in the place
+// of any others, and their kernels.
+func Environment(dir string) ([]string, error) {
 	kernels, err := emulate.Build("")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.Setenv("FAKE_CUDA_KERNELS", kernels); err != nil {
-		return err
+	env := []string{"FAKE_CUDA_KERNELS=" + kernels}
+	for variable, name := range variables {
+		env = append(env, variable+"="+filepath.Join(dir, name))
 	}
-	for variable, name := range map[string]string{"DPOLAB_LIBCUDA": "libcuda.so.1", "DPOLAB_CUBLASLT": "libcublasLt.so.13"} {
-		if err := os.Setenv(variable, filepath.Join(dir, name)); err != nil {
-			return err
-		}
+	return env, nil
+}
+
+// Use makes this process find them.
+func Use(dir string) error {
+	env, err := Environment(dir)
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		err = errors.Join(err, os.Setenv(name, value))
 	}
-	return nil
+	return err
 }
 
 // Install builds the libraries and makes this process use them, until it ends.

@@ -17,11 +17,11 @@ struct layout { int magic, type, batch; uint64_t rows, cols; int64_t ld, stride;
 struct preference { int magic; uint64_t workspace; uint32_t align[4]; };
 struct result { uint64_t algo[8]; size_t workspace; int status; float waves; int reserved[4]; };
 
-size_t cublasLtGetVersion(void) { return 130000; }
-int cublasLtCreate(void **h) { int *p = malloc(sizeof *p); *p = HANDLE; *h = p; return OK; }
-int cublasLtDestroy(void *h) { *(int *)h = 0; free(h); return OK; }
+API size_t cublasLtGetVersion(void) { return 130000; }
+API int cublasLtCreate(void **h) { int *p = malloc(sizeof *p); *p = HANDLE; *h = p; return OK; }
+API int cublasLtDestroy(void *h) { *(int *)h = 0; free(h); return OK; }
 
-int cublasLtMatmulDescCreate(void **out, int compute, int scale) {
+API int cublasLtMatmulDescCreate(void **out, int compute, int scale) {
 	if ((compute != COMPUTE_32F && compute != COMPUTE_TF32) || scale != R_32F)
 		return NOT_SUPPORTED;
 	struct desc *d = calloc(1, sizeof *d);
@@ -29,8 +29,8 @@ int cublasLtMatmulDescCreate(void **out, int compute, int scale) {
 	*out = d;
 	return OK;
 }
-int cublasLtMatmulDescDestroy(void *d) { ((struct desc *)d)->magic = 0; free(d); return OK; }
-int cublasLtMatmulDescSetAttribute(void *desc, int attribute, const void *value, size_t size) {
+API int cublasLtMatmulDescDestroy(void *d) { ((struct desc *)d)->magic = 0; free(d); return OK; }
+API int cublasLtMatmulDescSetAttribute(void *desc, int attribute, const void *value, size_t size) {
 	struct desc *d = desc;
 	switch (attribute) {
 	case 3: if (size != 4) return INVALID_VALUE; memcpy(&d->ta, value, 4); return OK;
@@ -40,14 +40,14 @@ int cublasLtMatmulDescSetAttribute(void *desc, int attribute, const void *value,
 	}
 	return INVALID_VALUE;
 }
-int cublasLtMatrixLayoutCreate(void **out, int type, uint64_t rows, uint64_t cols, int64_t ld) {
+API int cublasLtMatrixLayoutCreate(void **out, int type, uint64_t rows, uint64_t cols, int64_t ld) {
 	struct layout *l = calloc(1, sizeof *l);
 	*l = (struct layout){LAYOUT, type, 1, rows, cols, ld, 0};
 	*out = l;
 	return OK;
 }
-int cublasLtMatrixLayoutDestroy(void *l) { ((struct layout *)l)->magic = 0; free(l); return OK; }
-int cublasLtMatrixLayoutSetAttribute(void *layout, int attribute, const void *value, size_t size) {
+API int cublasLtMatrixLayoutDestroy(void *l) { ((struct layout *)l)->magic = 0; free(l); return OK; }
+API int cublasLtMatrixLayoutSetAttribute(void *layout, int attribute, const void *value, size_t size) {
 	struct layout *l = layout;
 	switch (attribute) {
 	case 5: if (size != 4) return INVALID_VALUE; memcpy(&l->batch, value, 4); return OK;
@@ -55,7 +55,7 @@ int cublasLtMatrixLayoutSetAttribute(void *layout, int attribute, const void *va
 	}
 	return INVALID_VALUE;
 }
-int cublasLtMatmulPreferenceCreate(void **out) {
+API int cublasLtMatmulPreferenceCreate(void **out) {
 	struct preference *p = calloc(1, sizeof *p);
 	p->magic = PREFERENCE;
 	for (int i = 0; i < 4; i++)
@@ -63,8 +63,8 @@ int cublasLtMatmulPreferenceCreate(void **out) {
 	*out = p;
 	return OK;
 }
-int cublasLtMatmulPreferenceDestroy(void *p) { free(p); return OK; }
-int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, const void *value, size_t size) {
+API int cublasLtMatmulPreferenceDestroy(void *p) { free(p); return OK; }
+API int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, const void *value, size_t size) {
 	struct preference *p = preference;
 	if (attribute == 1 && size == 8)
 		return memcpy(&p->workspace, value, 8), OK;
@@ -91,7 +91,7 @@ static int check(const struct desc *d, const struct layout *a, const struct layo
 }
 /* The algorithm carries the alignments it was asked for, so that a later product
    with worse ones is found out. */
-int cublasLtMatmulAlgoGetHeuristic(void *h, void *desc, void *a, void *b, void *c, void *d, void *preference, int asked, struct result *results, int *got) {
+API int cublasLtMatmulAlgoGetHeuristic(void *h, void *desc, void *a, void *b, void *c, void *d, void *preference, int asked, struct result *results, int *got) {
 	int code = check(desc, a, b, c);
 	*got = 0;
 	if (code)
@@ -180,7 +180,7 @@ static void product(void *arg) {
 	free(j);
 }
 
-int cublasLtMatmul(void *h, void *desc, const void *alpha, const void *a, void *al, const void *b, void *bl, const void *beta,
+API int cublasLtMatmul(void *h, void *desc, const void *alpha, const void *a, void *al, const void *b, void *bl, const void *beta,
 	const void *c, void *cl, void *d, void *dl, const void *algo, void *workspace, size_t size, void *stream) {
 	int code = check(desc, al, bl, cl);
 	if (code)

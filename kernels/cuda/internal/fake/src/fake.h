@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the libraries export; everything else is their own. */
+#define API __attribute__((visibility("default")))
+
 /* A stream begins with this function: it runs fn(arg) in the stream's order.
    The other libraries queue their work by it. */
 struct fake_stream_head {
