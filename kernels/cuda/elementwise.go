@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"dpolab/kernels"
@@ -61,9 +62,22 @@ var binaryNames = [kernels.NumBinaryOps]string{
 
 func (o *operations) Fill(dst kernels.Array, value float64) {
 	if dst.DType == dtype.Int32 || dst.DType == dtype.Int64 {
-		panic(&kernels.Error{Op: "fill", Err: fmt.Errorf("no kernels for %s", dst.DType)})
+		o.fillInts(dst, int64(value))
+		return
 	}
 	line(o, "fill", dst.Len, vector, &fillArgs{y: operand("fill", dst), n: int64(dst.Len), value: float32(value)})
+}
+
+// fillInts copies one whole number, uploaded, to everywhere.
+func (o *operations) fillInts(dst kernels.Array, value int64) {
+	bits := binary.NativeEndian.AppendUint64(nil, uint64(value))
+	if dst.DType == dtype.Int32 {
+		bits = binary.NativeEndian.AppendUint32(nil, uint32(value))
+	}
+	one := kernels.Array{Data: o.scratch("fill", len(bits)), DType: dst.DType, Len: 1}
+	defer o.on.Free(one.Data)
+	o.on.Upload(one.Data, bits)
+	o.CopyStrided(dst, one, []int{dst.Len}, []int{1}, []int{0})
 }
 
 func (o *operations) Copy(dst, src kernels.Array) {

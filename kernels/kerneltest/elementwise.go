@@ -76,10 +76,14 @@ func elementwiseCases() []Case {
 			}
 		}})
 	}
-	for _, dt := range floatTypes {
+	for _, dt := range allTypes {
+		values := []float64{1.0 / 3, 0, -1e-7, math.Inf(-1), math.NaN()}
+		if !dt.IsFloat() {
+			values = []float64{0, -3, 1<<24 + 1}
+		}
 		out = append(out, Case{Name: "fill/" + dt.String(), Run: func(x *Rig) {
 			for _, n := range sizes {
-				for _, v := range []float64{1.0 / 3, 0, -1e-7, math.Inf(-1), math.NaN()} {
+				for _, v := range values {
 					y := x.Empty(dt, n)
 					x.Fill(y, v)
 					x.Result(fmt.Sprint(v), y, exact)

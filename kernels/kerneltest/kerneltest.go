@@ -123,7 +123,11 @@ func RunCases(t *testing.T, families []string, open func(threads int) kernels.Ba
 
 func runCase(t testing.TB, c Case, open func(threads int) kernels.Backend) {
 	var first []result
-	for threads := 1; threads <= 3; threads++ {
+	most := 3
+	if testing.Short() {
+		most = 1
+	}
+	for threads := 1; threads <= most; threads++ {
 		b := open(threads)
 		if c.Needs != nil && !c.Needs(b) {
 			b.Close()

@@ -12,15 +12,24 @@ import (
 	"unsafe"
 
 	"dpolab/kernels"
+	"dpolab/kernels/cuda"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
+	"dpolab/kernels/internal/find"
 	"dpolab/kernels/nccl"
 	"dpolab/kernels/nccl/nccltest"
 	"dpolab/kernels/queuetest"
 )
 
+// onGPU has these tests use this machine's NCCL and GPUs: make test-cuda sets
+// it.
+var onGPU = os.Getenv("DPOLAB_TEST_CUDA") != ""
+
 func TestMain(m *testing.M) {
-	remove := nccltest.Use()
+	remove := func() {}
+	if !onGPU {
+		remove = nccltest.Use()
+	}
 	code := m.Run()
 	remove()
 	os.Exit(code)
@@ -29,7 +38,21 @@ func TestMain(m *testing.M) {
 // rank is one rank's device and communicator.
 type rank struct {
 	*nccl.Comm
-	dev *queuetest.Backend
+	dev queued
+}
+
+// queued is a device whose streams NCCL may use.
+type queued interface {
+	kernels.Backend
+	kernels.Queues
+}
+
+func open(i int) (queued, error) {
+	d := device.Device{Type: device.CUDA, Index: i}
+	if onGPU {
+		return cuda.New(d)
+	}
+	return queuetest.New(d, 1, 0)
 }
 
 // join makes a communicator of n ranks, each on a thread of its own.
@@ -44,19 +67,20 @@ func join(t *testing.T, n int) []rank {
 		t.Fatal(err)
 	}
 	ranks := make([]rank, n)
-	each(ranks, func(i int, _ rank) error {
-		dev, err := queuetest.New(device.Device{Type: device.CUDA, Index: i}, 1, 0)
+	errs := each(ranks, func(i int, _ rank) error {
+		dev, err := open(i)
 		if err != nil {
 			return err
 		}
 		t.Cleanup(func() { dev.Close() })
+		dev.Synchronize() // this thread's device
 		c, err := lib.Join(id, n, i, nil)
 		ranks[i] = rank{c, dev}
 		return err
 	})
 	for i, r := range ranks {
 		if r.Comm == nil {
-			t.Fatalf("rank %d did not join", i)
+			t.Fatalf("rank %d did not join: %v", i, errs[i])
 		}
 		if r.Rank() != i || r.Size() != n {
 			t.Errorf("rank %d is %d of %d", i, r.Rank(), r.Size())
@@ -87,11 +111,12 @@ func (r rank) array(values ...float32) kernels.Array {
 	if err != nil {
 		panic(err)
 	}
-	copy(unsafe.Slice((*float32)(p), len(values)), values)
+	r.dev.Upload(p, bytesOf(values))
 	return kernels.Array{Data: p, DType: dtype.Float32, Len: len(values)}
 }
 
 func (r rank) run(ops ...nccl.Op) error {
+	r.dev.Synchronize() // uploads, on the other stream
 	if err := r.Comm.Run(ops, r.dev.Handle(kernels.Transfer)); err != nil {
 		return err
 	}
@@ -99,19 +124,43 @@ func (r rank) run(ops ...nccl.Op) error {
 	return r.Err()
 }
 
-func values(a kernels.Array) []float32 { return unsafe.Slice((*float32)(a.Data), a.Len) }
+// values is what an array holds.
+func (r rank) values(a kernels.Array) []float32 {
+	out := make([]float32, a.Len)
+	r.dev.Download(bytesOf(out), a.Data)
+	return out
+}
 
+func bytesOf(v []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
+}
+
+// TestCollectives on one rank and several; on GPUs, on one and on all.
 func TestCollectives(t *testing.T) {
-	for _, n := range []int{1, 2, 3} {
+	sizes := []int{1, 2, 3}
+	if onGPU {
+		all, err := cuda.Devices()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := find.Search(find.NCCL); len(found.Paths) == 0 {
+			t.Skip(found.Missing())
+		}
+		if sizes = sizes[:1]; len(all) > 1 {
+			sizes = append(sizes, len(all))
+		}
+	}
+	for _, n := range sizes {
 		ranks := join(t, n)
 		for i, err := range each(ranks, func(i int, r rank) error {
 			x := float32(i + 1)
 			gathered, scattered := r.array(make([]float32, 2*n)...), r.array(0)
 			summed, sent := r.array(x), r.array(x)
-			long := r.array(make([]float32, n)...)
-			for j := range values(long) {
-				values(long)[j] = x * float32(j+1)
+			var multiples []float32
+			for j := range n {
+				multiples = append(multiples, x*float32(j+1))
 			}
+			long := r.array(multiples...)
 			rooted, reduced := r.array(x), r.array(-1)
 			err := r.run(
 				nccl.Op{Kind: nccl.AllGather, Send: r.array(x, -x), Recv: gathered},
@@ -130,7 +179,7 @@ func TestCollectives(t *testing.T) {
 			if i == n-1 {
 				last = all
 			}
-			got := fmt.Sprint(values(gathered), values(scattered), values(summed), values(rooted), values(reduced))
+			got := fmt.Sprint(r.values(gathered), r.values(scattered), r.values(summed), r.values(rooted), r.values(reduced))
 			if w := fmt.Sprint(want, []float32{all * x}, []float32{all}, []float32{float32(n)}, []float32{last}); got != w {
 				return fmt.Errorf("got %s, want %s", got, w)
 			}

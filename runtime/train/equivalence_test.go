@@ -13,6 +13,7 @@ import (
 	"time"
 
 	_ "dpolab/kernels/cpu"
+	_ "dpolab/kernels/cuda"
 	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
 	"dpolab/kernels/queuetest"
@@ -70,12 +71,16 @@ type variant struct {
 	cache               bool
 	block               string
 	optimizer           string
-	device              string // cpu if empty
+	device              string // cpu if empty, or cuda where there is a GPU
 }
 
+// onGPU runs goldens and equivalences on this machine's GPU, which the ranks
+// share: make test-cuda sets it.
+var onGPU = os.Getenv("DPOLAB_TEST_CUDA") != ""
+
 func (v variant) devices() string {
-	if v.device == "cuda" { // ranks that share one
-		return "cuda:0" + strings.Repeat(",0", v.ranks-1)
+	if v.device == "cuda" || v.device == "" && onGPU { // ranks that share one
+		return "cuda:0" + strings.Repeat(",0", max(v.ranks, 1)-1)
 	}
 	return fmt.Sprintf("%s:%d", cmp.Or(v.device, "cpu"), max(v.ranks, 1))
 }
