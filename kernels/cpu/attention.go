@@ -10,12 +10,28 @@ import (
 	"dpolab/kernels"
 )
 
-// queryBlock is QB of body_attention.h.
-const queryBlock = 64
+// attentionWork is the memory that the kernels of body_attention.h work in, in
+// float32 elements.
+type attentionWork struct {
+	heads  int // distance of a head's rows
+	scores int // distance of rows of scores against all keys
+	block  int // rows of a block of queries, at most, and of a tile behind it
+	turned int // keys or values of one head, turned and packed
+}
 
-func lower(a *kernels.AttentionArgs) C.attention_args {
+// attentionWork sizes the work of heads of dim elements and m keys. Rows take an
+// odd number of cache lines.
+func (b *Backend) attentionWork(dim, m int) attentionWork {
+	const line = 16
+	mr, nr := int(b.ops.mr), int(b.ops.nr)
+	odd := func(n int) int { return roundUp(n, 2*line) + line }
+	return attentionWork{heads: odd(roundUp(dim, nr)), scores: odd(roundUp(m, nr) + max(mr, nr)), block: 64 + mr, turned: roundUp(m, nr)*dim + 4*line}
+}
+
+func lower(a *kernels.AttentionArgs, w attentionWork) C.attention_args {
 	return C.attention_args{out: cheads(a.Out), q: cheads(a.Q), k: cheads(a.K), v: cheads(a.V), lse: floats("attention", a.LSE),
-		nheads: C.int64_t(a.NumHeads), kvheads: C.int64_t(a.KVHeads), dim: C.int64_t(a.HeadDim), scale: C.float(a.Scale)}
+		nheads: C.int64_t(a.NumHeads), kvheads: C.int64_t(a.KVHeads), dim: C.int64_t(a.HeadDim), scale: C.float(a.Scale),
+		ldd: C.int64_t(w.heads), lds: C.int64_t(w.scores)}
 }
 
 // csegments copies segments to C memory, as C must not hold pointers to Go's.
@@ -46,14 +62,13 @@ func (b *Backend) Attention(a *kernels.AttentionArgs) {
 	b.tasks(len(a.Segments)*a.NumHeads, func(i int) {
 		s, h := i/a.NumHeads, i%a.NumHeads
 		m := longest(a.Segments[s : s+1])
-		work := b.must("attention", 4*(2*m*a.HeadDim+queryBlock*(2*a.HeadDim+m)))
+		w := b.attentionWork(a.HeadDim, m)
+		work := b.must("attention", 4*(m*w.heads+w.block*(2*w.heads+w.scores)+w.turned))
 		defer b.Free(work)
-		withScratch(func(scratch *C.float) {
-			args := lower(a)
-			args.segs, args.nsegs = (*C.segment)(unsafe.Add(unsafe.Pointer(segs), uintptr(s)*size)), 1
-			args.head, args.work, args.scratch = C.int64_t(h), (*C.float)(work), scratch
-			C.call_attention(b.ops, &args)
-		})
+		args := lower(a, w)
+		args.segs, args.nsegs = (*C.segment)(unsafe.Add(unsafe.Pointer(segs), uintptr(s)*size)), 1
+		args.head, args.work = C.int64_t(h), (*C.float)(work)
+		C.call_attention(b.ops, &args)
 	})
 }
 
@@ -123,16 +138,14 @@ func (b *Backend) AttentionGrad(a *kernels.AttentionGradArgs) {
 		g, kv := gs[i/a.KVHeads], i%a.KVHeads
 		segs := b.csegments(g.segments)
 		defer b.Free(unsafe.Pointer(segs))
-		m, d, span := longest(g.segments), a.HeadDim, int(g.hi-g.lo)
-		work := b.must("attention gradient", 4*(2*span*d+4*m*d+queryBlock*(3*d+2*m)))
+		m, span := longest(g.segments), int(g.hi-g.lo)
+		w := b.attentionWork(a.HeadDim, m)
+		work := b.must("attention gradient", 4*((2*span+3*m)*w.heads+w.block*(3*w.heads+2*w.scores)+2*w.turned))
 		defer b.Free(work)
-		withScratch(func(scratch *C.float) {
-			args := lower(&a.AttentionArgs)
-			args.dout, args.dq, args.dk, args.dv = cheads(a.DOut), cheads(a.DQ), cheads(a.DK), cheads(a.DV)
-			args.segs, args.nsegs, args.head = segs, C.int64_t(len(g.segments)), C.int64_t(kv)
-			args.lo, args.hi = C.int64_t(g.lo), C.int64_t(g.hi)
-			args.work, args.scratch = (*C.float)(work), scratch
-			C.call_attention_grad(b.ops, &args)
-		})
+		args := lower(&a.AttentionArgs, w)
+		args.dout, args.dq, args.dk, args.dv = cheads(a.DOut), cheads(a.DQ), cheads(a.DK), cheads(a.DV)
+		args.segs, args.nsegs, args.head = segs, C.int64_t(len(g.segments)), C.int64_t(kv)
+		args.lo, args.hi, args.work = C.int64_t(g.lo), C.int64_t(g.hi), (*C.float)(work)
+		C.call_attention_grad(b.ops, &args)
 	})
 }

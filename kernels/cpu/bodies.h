@@ -27,6 +27,7 @@ enum { NR = NRV * VW };
 #include "body_pack.h"
 #include "body_tile.h"
 #include "body_gemm.h"
+#include "body_direct.h"
 #include "body_norm.h"
 #include "body_rotary.h"
 #include "body_attention.h"

@@ -43,8 +43,8 @@ typedef struct {
 	int64_t nsegs;
 	int64_t head; // query head (forward) or key-value head (backward) of this call
 	int64_t lo, hi; // key rows this group of segments touches (backward)
-	float *work;   // attention scratch
-	float *scratch; // gemm scratch
+	int64_t ldd, lds; // distances of rows of heads and of scores in work
+	float *work;
 } attention_args;
 
 typedef struct {
