@@ -6,7 +6,7 @@
 
 enum { TRANSA = 3, TRANSB = 4, EPILOGUE = 7, BIAS_POINTER = 8 };        // of a description
 enum { BATCH_COUNT = 5, BATCH_STRIDE = 6 };                               // of a layout
-enum { MAX_WORKSPACE = 1, ALIGN_A = 5, ALIGN_B = 6, ALIGN_C = 7, ALIGN_D = 8 }; // of a preference
+enum { MAX_WORKSPACE = 1, REDUCTION_SCHEMES = 3, ALIGN_A = 5, ALIGN_B = 6, ALIGN_C = 7, ALIGN_D = 8 }; // of a preference
 enum { EPILOGUE_BIAS = 4, REAL_32F = 0 };
 
 int lt_load(lt_library *lib, const char *path, char *message, int size) {
@@ -93,6 +93,11 @@ int lt_prepare(lt_library *lib, void *handle, const lt_shape *s, lt_plan **out) 
 		const struct { int attribute; uint32_t bytes; } alignments[] = {{ALIGN_A, s->align_a}, {ALIGN_B, s->align_b}, {ALIGN_C, s->align_c}, {ALIGN_D, s->align_c}};
 		uint64_t workspace = s->workspace;
 		code = lib->preference_set(preference, MAX_WORKSPACE, &workspace, sizeof workspace);
+		// Where a sum is cut into parts, they are joined in the type it is taken in.
+		// Otherwise the library may join them in the result's, 16 bits.
+		const uint32_t schemes = 2;
+		if (!code)
+			code = lib->preference_set(preference, REDUCTION_SCHEMES, &schemes, sizeof schemes);
 		for (int i = 0; i < 4 && !code; i++)
 			code = lib->preference_set(preference, alignments[i].attribute, &alignments[i].bytes, sizeof alignments[i].bytes);
 	}

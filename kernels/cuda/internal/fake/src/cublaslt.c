@@ -1,7 +1,8 @@
 /* cuBLASLt without a GPU: products are plain loops, queued on the fake driver's
    streams. It takes what the real library takes of what the program asks for:
    operands of one type, float32 sums, results of the operands' type or float32,
-   a bias of the result's type. */
+   a bias of the result's type. Sums are cut in two, whose halves are joined in the
+   result's type unless that is forbidden. */
 #include "fake.h"
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ enum { DESC = 0xde5c, LAYOUT = 0x1a70, PREFERENCE = 0x93ef, HANDLE = 0x4a2d };
 
 struct desc { int magic, compute, scale, ta, tb, epilogue; void *bias; };
 struct layout { int magic, type, batch; uint64_t rows, cols; int64_t ld, stride; };
-struct preference { int magic; uint64_t workspace; uint32_t align[4]; };
+struct preference { int magic; uint64_t workspace; uint32_t align[4], schemes; };
 struct result { uint64_t algo[8]; size_t workspace; int status; float waves; int reserved[4]; };
 
 API size_t cublasLtGetVersion(void) { return 130000; }
@@ -58,6 +59,7 @@ API int cublasLtMatrixLayoutSetAttribute(void *layout, int attribute, const void
 API int cublasLtMatmulPreferenceCreate(void **out) {
 	struct preference *p = calloc(1, sizeof *p);
 	p->magic = PREFERENCE;
+	p->schemes = 7;
 	for (int i = 0; i < 4; i++)
 		p->align[i] = 256;
 	*out = p;
@@ -68,6 +70,8 @@ API int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, co
 	struct preference *p = preference;
 	if (attribute == 1 && size == 8)
 		return memcpy(&p->workspace, value, 8), OK;
+	if (attribute == 3 && size == 4)
+		return memcpy(&p->schemes, value, 4), OK;
 	if (attribute >= 5 && attribute <= 8 && size == 4)
 		return memcpy(&p->align[attribute - 5], value, 4), OK;
 	return INVALID_VALUE;
@@ -103,6 +107,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *h, void *desc, void *a, void *b, vo
 	for (int i = 0; i < 4; i++)
 		results->algo[i] = p->align[i];
 	results->algo[4] = 0xa190;
+	results->algo[5] = p->schemes;
 	results->workspace = p->workspace < 4096 ? 0 : 4096;
 	*got = 1;
 	return OK;
@@ -141,7 +146,7 @@ static float tf32(float x) {
 	return x;
 }
 
-struct job { struct desc d; struct layout a, b, c; float alpha, beta; const char *pa, *pb; char *pc; };
+struct job { struct desc d; struct layout a, b, c; float alpha, beta; const char *pa, *pb; char *pc; int narrow; /* halves are joined in the result's type */ };
 
 static void product(void *arg) {
 	struct job *j = arg;
@@ -158,6 +163,11 @@ static void product(void *arg) {
 		for (uint64_t c = 0; c < n; c++) {
 			memset(sums, 0, m * sizeof *sums);
 			for (uint64_t l = 0; l < k; l++) {
+				for (uint64_t i = 0; i < m && j->narrow && l == k / 2; i++) {
+					float half;
+					store(&half, j->c.type, 0, (float)sums[i]);
+					sums[i] = load(&half, j->c.type, 0);
+				}
 				float y = load(pb, j->b.type, j->d.tb ? c + l * j->b.ld : l + c * j->b.ld);
 				if (j->d.compute == COMPUTE_TF32)
 					y = tf32(y);
@@ -195,7 +205,7 @@ API int cublasLtMatmul(void *h, void *desc, const void *alpha, const void *a, vo
 			return INVALID_VALUE;
 		}
 	struct job *j = malloc(sizeof *j);
-	*j = (struct job){*(struct desc *)desc, *(struct layout *)al, *(struct layout *)bl, *(struct layout *)cl, *(const float *)alpha, *(const float *)beta, a, b, d};
+	*j = (struct job){*(struct desc *)desc, *(struct layout *)al, *(struct layout *)bl, *(struct layout *)cl, *(const float *)alpha, *(const float *)beta, a, b, d, (w[5] & 5) != 0};
 	if (j->d.epilogue != 1 && (j->d.epilogue != 4 || !j->d.bias))
 		return INVALID_VALUE;
 	fake_launch(stream, product, j);
