@@ -26,7 +26,6 @@ import "C"
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"unsafe"
 
@@ -65,7 +64,7 @@ func open(d device.Device, threads int) (kernels.Backend, error) {
 }
 
 // New returns an instance for rank d.Index that uses up to threads threads;
-// 0 means as many as the Go runtime does.
+// 0 means as many as [device.Processors] says.
 func New(d device.Device, threads int) (*Backend, error) {
 	tier := os.Getenv("DPOLAB_CPU")
 	return NewTier(d, threads, tier)
@@ -81,7 +80,7 @@ func NewTier(d device.Device, threads int, tier string) (*Backend, error) {
 		return nil, fmt.Errorf("cpu: no tier %q on this processor, which has %s", tier, strings.Join(Tiers(), ", "))
 	}
 	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads, _ = device.Processors()
 	}
 	b := &Backend{allocator: newAllocator(), dev: d, ops: ops, threads: threads}
 	if err := b.chooseBF16(); err != nil {

@@ -1,8 +1,9 @@
 package bench
 
 import (
-	"runtime"
 	"strings"
+
+	"dpolab/kernels/device"
 )
 
 // Options say what to measure and with what.
@@ -36,7 +37,7 @@ type Options struct {
 // rounds.
 func DefaultOptions() Options {
 	o := Options{Rounds: 5, Threads: []int{1}, Server: ".ci/python/bench_server.py"}
-	if n := runtime.GOMAXPROCS(0); n > 1 {
+	if n, _ := device.Processors(); n > 1 {
 		o.Threads = append(o.Threads, n)
 	}
 	return o

@@ -232,16 +232,16 @@ func (r *Report) printKernels(w io.Writer) {
 
 func (r *Report) printScaling(w io.Writer) {
 	var rows [][]string
-	first := 1.0
+	first, firstCPU := 1.0, 1.0
 	for _, c := range r.of("scaling") {
-		s := median(c.Sides[0].Seconds)
+		s, cpu := median(c.Sides[0].Seconds), median(c.Sides[0].CPU)
 		if c.Law == 1 {
-			first = s
+			first, firstCPU = s, cpu
 		}
-		rows = append(rows, []string{c.Case, spread(c.Sides[0].Seconds), digits(s / first), digits(c.Law), digits(s / first / c.Law)})
+		rows = append(rows, []string{c.Case, spread(c.Sides[0].Seconds), digits(s / first), digits(c.Law), digits(s / first / c.Law), digits(cpu / firstCPU), digits(cpu / s)})
 	}
-	table(w, "Scaling", "Our float32 step of 4 layers, D=256, V=4096, over the first row of its kind, beside what floating operations and cores alone would give.",
-		[]string{"case", "ms", "measured", "expected", "measured / expected"}, rows)
+	table(w, "Scaling", "Our float32 step of 4 layers, D=256, V=4096, over the first row of its kind, beside what floating operations and cores alone would give. CPU is processor time over the first row's: where it grows with threads or ranks alone, more is computed or copied, or cores that share caches and memory are slower together. Cores is how many were busy on average: fewer than there are threads means that they waited for one another, or for other programs.",
+		[]string{"case", "ms", "measured", "expected", "measured / expected", "CPU", "cores"}, rows)
 }
 
 func (r *Report) printFailures(w io.Writer) {

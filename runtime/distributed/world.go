@@ -48,7 +48,8 @@ type Rank struct {
 }
 
 // NewWorld opens one rank on each device. threads is the number of CPU threads
-// of each rank; 0 divides the machine's cores among them. Several ranks may
+// of each rank; 0 divides the processors that the
+// process may use ([device.Processors]) among them. Several ranks may
 // share one GPU ("cuda:0,0"), or have one each.
 func NewWorld(devices []device.Device, threads int) (*World, error) {
 	return newWorld(nil, 0, len(devices), devices, threads)
@@ -61,7 +62,7 @@ func newWorld(job *rendezvous.Group, first, size int, devices []device.Device, t
 		return nil, errors.New("distributed: a world needs at least one device")
 	}
 	if threads == 0 {
-		threads = max(1, runtime.GOMAXPROCS(0)/len(devices))
+		threads = threadsFor(len(devices))
 	}
 	w := &World{first: first, size: size, job: job, lobby: newLobby(first, len(devices))}
 	var err error
@@ -294,12 +295,17 @@ func (w *World) Close() error {
 	return errors.Join(errs...)
 }
 
+// threadsFor is how many threads each of n ranks of this process has.
+func threadsFor(n int) int {
+	processors, _ := device.Processors()
+	return max(1, processors/n)
+}
+
 // Host returns a device in host memory that belongs to this rank, opened when
 // first asked for: where CPU offloading keeps what does not fit on Dev.
 func (r *Rank) Host() (*tensor.Device, error) {
 	if r.host == nil {
-		threads := max(1, runtime.GOMAXPROCS(0)/len(r.world.ranks))
-		dev, err := tensor.Open(device.Device{Type: device.CPU, Index: r.Rank}, threads)
+		dev, err := tensor.Open(device.Device{Type: device.CPU, Index: r.Rank}, threadsFor(len(r.world.ranks)))
 		if err != nil {
 			return nil, err
 		}

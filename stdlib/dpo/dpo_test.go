@@ -197,12 +197,16 @@ func TestSettings(t *testing.T) {
 	for _, fn := range []func(){func() { dpo.FloatSetting("lr", 1) }, func() { dpo.IntSetting("steps", 1) }, func() { dpo.BoolSetting("on", true) }} {
 		raised(t, fn)
 	}
-	dpo.SetArgs([]string{"devices=cpu:3", "model.fsdp_policy_mp=bfloat16"})
-	if c := dpo.DefaultFSDPConfig(); c.Devices != "cpu:3" || c.MixedPrecision != dpo.Uniform(dpo.BFloat16) {
+	dpo.SetArgs([]string{"devices=cpu:3", "threads=5", "model.fsdp_policy_mp=bfloat16"})
+	if c := dpo.DefaultFSDPConfig(); c.Devices != "cpu:3" || c.Threads != 5 || c.MixedPrecision != dpo.Uniform(dpo.BFloat16) {
 		t.Errorf("wrapped as %+v", c)
 	}
 	dpo.SetArgs([]string{"model.fsdp_policy_mp=int8"})
 	if err := raised(t, func() { dpo.DefaultFSDPConfig() }); !strings.Contains(err.Error(), "int8") {
+		t.Error(err)
+	}
+	dpo.SetArgs([]string{"threads=-1"})
+	if err := raised(t, func() { dpo.DefaultFSDPConfig() }); !strings.Contains(err.Error(), "threads=0 or more") {
 		t.Error(err)
 	}
 	dpo.SetArgs([]string{"verbose"})

@@ -3,8 +3,8 @@ package dpo
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 
+	"dpolab/kernels/device"
 	"dpolab/runtime/fsdp"
 )
 
@@ -25,19 +25,23 @@ type FSDPConfig struct {
 	// CPUOffload keeps masters, their gradients and the optimizer's state in
 	// host memory.
 	CPUOffload bool
-	Threads    int // per CPU rank; 0 divides the cores
+	// Threads of each CPU rank; 0 divides the processors that the process may use.
+	Threads int
 }
 
-// DefaultFSDPConfig is FULL_SHARD in full precision over two CPU ranks, one on
-// a machine with one core. The words devices=LIST and model.fsdp_policy_mp=TYPE
-// override devices and precision; as in the reference DPO code the latter sets
-// all three types.
+// DefaultFSDPConfig is FULL_SHARD in full precision over two CPU ranks, one
+// where the process may use one processor. The words devices=LIST, threads=N and
+// model.fsdp_policy_mp=TYPE override devices, threads and precision; as in the
+// reference DPO code the latter sets all three types.
 func DefaultFSDPConfig() FSDPConfig {
 	devices := "cpu:2"
-	if runtime.GOMAXPROCS(0) < 2 {
+	if n, _ := device.Processors(); n < 2 {
 		devices = "cpu:1"
 	}
-	c := FSDPConfig{Devices: StringSetting("devices", devices)}
+	c := FSDPConfig{Devices: StringSetting("devices", devices), Threads: IntSetting("threads", 0)}
+	if c.Threads < 0 {
+		refuse("DefaultFSDPConfig", "threads=0 or more", "%d", c.Threads)
+	}
 	switch name := StringSetting("model.fsdp_policy_mp", ""); name {
 	case "":
 	case "bfloat16":

@@ -13,6 +13,7 @@ var pkg_dpolab_kernels_device = Package{
 		{"CPU", device.CPU},
 		{"CUDA", device.CUDA},
 		{"ParseList", device.ParseList},
+		{"Processors", device.Processors},
 		{"Ref", device.Ref},
 	},
 	Types: []Entry{
