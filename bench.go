@@ -49,7 +49,7 @@ func benchCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.Quick, "quick", false, "ten minutes instead of an hour: three rounds, fewer rows of each table")
-	f.StringVar(&o.Case, "case", "", "only cases whose name contains this: sft, dpo, precision, layout, kernel, scaling")
+	f.StringVar(&o.Case, "case", "", "only cases whose name contains this: sft, dpo, precision, layout, kernel, scaling, start")
 	f.IntVar(&rounds, "rounds", 0, "rounds per side (default 5)")
 	f.IntSliceVar(&o.Threads, "threads", o.Threads, "thread counts to measure with")
 	f.StringVar(&o.Python, "python", "", "Python with PyTorch and transformers; without it our side is measured alone")

@@ -49,7 +49,7 @@ func Run(ctx context.Context, o Options, progress func(line string)) (*Report, e
 	if d.options.Python == "" {
 		d.say("no Python given: our side alone is measured")
 	}
-	for _, s := range []section{(*driver).probe, (*driver).peaks, (*driver).fixedLength, (*driver).realJob, (*driver).precision, (*driver).layouts, (*driver).kernels, (*driver).scaling} {
+	for _, s := range []section{(*driver).probe, (*driver).peaks, (*driver).fixedLength, (*driver).realJob, (*driver).precision, (*driver).layouts, (*driver).kernels, (*driver).scaling, (*driver).start} {
 		if err := s(d, ctx); err != nil {
 			return nil, err
 		}

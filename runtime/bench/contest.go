@@ -11,7 +11,7 @@ import (
 
 // Contest is one job done by several sides in turn.
 type Contest struct {
-	Section string  `json:"section"` // steps, precision, kernels, layouts or scaling
+	Section string  `json:"section"` // steps, precision, kernels, layouts, scaling or start
 	Case    string  `json:"case"`
 	Threads int     `json:"threads"`
 	Unit    string  `json:"unit"`               // tokens, pairs or GFLOP
@@ -36,8 +36,11 @@ type Side struct {
 	// Of the precision section: before the first step, and what weights take.
 	LogProbs       []float32 `json:"logprobs,omitempty"`
 	ParameterBytes int       `json:"parameter_bytes,omitempty"`
-	Tried          []Trial   `json:"tried,omitempty"`
-	Error          string    `json:"error,omitempty"`
+	// Of the start section: bytes left on Go's heap, and allocated there.
+	HeapGrowth    int64   `json:"heap_growth,omitempty"`
+	HeapAllocated int64   `json:"heap_allocated,omitempty"`
+	Tried         []Trial `json:"tried,omitempty"`
+	Error         string  `json:"error,omitempty"`
 }
 
 // Trial is one setting that was tried before the contest.

@@ -69,6 +69,7 @@ type request struct {
 	Job      *Job    `json:"job,omitempty"`      // open
 	Examples []Pair  `json:"examples,omitempty"` // step, prepare
 	Kernel   *Kernel `json:"kernel,omitempty"`   // kernel
+	Path     string  `json:"path,omitempty"`     // load, read
 }
 
 // reply is the union of what a child answers.
@@ -86,6 +87,10 @@ type reply struct {
 	RSS       int64 `json:"rss,omitempty"`
 	Peak      int64 `json:"peak,omitempty"`
 	Allocated int64 `json:"allocated,omitempty"` // peak of our allocators, all ranks
+
+	// Of loading: bytes that stay on Go's heap, and that were allocated there.
+	HeapGrowth    int64 `json:"heap_growth,omitempty"`
+	HeapAllocated int64 `json:"heap_allocated,omitempty"`
 
 	Versions map[string]string `json:"versions,omitempty"`
 }

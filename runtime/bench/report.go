@@ -66,6 +66,7 @@ func (r *Report) Print(w io.Writer) {
 	r.printLayouts(w)
 	r.printKernels(w)
 	r.printScaling(w)
+	r.printStart(w)
 	r.printFailures(w)
 }
 
@@ -242,6 +243,23 @@ func (r *Report) printScaling(w io.Writer) {
 	}
 	table(w, "Scaling", "Our float32 step of 4 layers, D=256, V=4096, over the first row of its kind, beside what floating operations and cores alone would give. CPU is processor time over the first row's: where it grows with threads or ranks alone, more is computed or copied, or cores that share caches and memory are slower together. Cores is how many were busy on average: fewer than there are threads means that they waited for one another, or for other programs.",
 		[]string{"case", "ms", "measured", "expected", "measured / expected", "CPU", "cores"}, rows)
+}
+
+func (r *Report) printStart(w io.Writer) {
+	var rows [][]string
+	for _, c := range r.of("start") {
+		s := c.Sides[0]
+		row := []string{strings.TrimPrefix(c.Case, "start "), spread(s.Seconds), digits(1e3 * median(s.CPU)), "–", "–", "–"}
+		if c.Work > 0 {
+			row[3] = digits(c.Work / median(s.Seconds))
+		}
+		if s.HeapAllocated > 0 {
+			row[4], row[5] = digits(float64(s.HeapGrowth)/1e6), digits(float64(s.HeapAllocated)/1e6)
+		}
+		rows = append(rows, row)
+	}
+	table(w, "Start", "From a process's start to the end of `dpolab version`, and to the session's prompt in a terminal. A checkpoint of 498 MB, float32, is loaded into memory of the backend's, and its file read through a small buffer, both from the disk and from the system's cache. Heap is what the load leaves on Go's, and what it allocated there.",
+		[]string{"case", "ms", "CPU ms", "GB/s", "heap MB", "allocated MB"}, rows)
 }
 
 func (r *Report) printFailures(w io.Writer) {

@@ -81,6 +81,10 @@ func (w *worker) handle(req *request) (reply, error) {
 		return reply{}, err
 	case "kernel":
 		return timeKernel(req.Kernel)
+	case "load":
+		return loadModel(req.Path)
+	case "read":
+		return readFile(req.Path)
 	case "memory":
 		rss, peak, err := residentMemory()
 		out := reply{RSS: rss, Peak: peak}

@@ -52,13 +52,19 @@ func (c *Checkpoint) LoadInto(m CausalLM, dev *tensor.Device) error {
 	if err != nil {
 		return err
 	}
+	var list []stored
 	for _, np := range nn.NamedParameters(m) {
 		info, data, err := c.file.Tensor(names[np.Name])
 		if err != nil {
 			return err
 		}
-		if err := c.loadRows(dev, np.Parameter, info, data); err != nil {
-			return fmt.Errorf("models: %s: tensor %s: %w", c.Dir, info.Name, err)
+		list = append(list, rowsOf(np.Parameter, info, data))
+	}
+	checked, stop := c.checkAhead(list)
+	defer stop()
+	for _, t := range list {
+		if err := t.load(dev, checked); err != nil {
+			return fmt.Errorf("models: %s: tensor %s: %w", c.Dir, t.info.Name, err)
 		}
 	}
 	return nil

@@ -11,41 +11,97 @@ import (
 	"dpolab/runtime/tensor"
 )
 
-// loadChunk is how many elements are staged at a time when a type is
-// converted.
-const loadChunk = 1 << 22
+// loadChunk is how many elements are checked, staged and copied at a time.
+const loadChunk = 1 << 20
 
-// loadRows fills this rank's rows of p from the bytes of the whole tensor.
-func (c *Checkpoint) loadRows(dev *tensor.Device, p *nn.Parameter, info safetensors.Info, data []byte) error {
-	master, size, first := p.Master(), info.DType.Size(), p.RowStart*p.RowLen()
-	rows := data[first*size : p.RowEnd*p.RowLen()*size]
-	if !c.AllowNonFinite {
-		if at := firstNonFinite(rows, info.DType); at >= 0 {
-			return fmt.Errorf("element %d is NaN or infinite", first+at)
+// stored are the rows of a parameter that this rank holds, as the file has them.
+type stored struct {
+	parameter *nn.Parameter
+	info      safetensors.Info
+	rows      []byte
+}
+
+func rowsOf(p *nn.Parameter, info safetensors.Info, data []byte) stored {
+	size := info.DType.Size()
+	return stored{p, info, data[p.RowStart*p.RowLen()*size : p.RowEnd*p.RowLen()*size]}
+}
+
+// chunks calls fn with the bytes of each chunk and its first element until fn
+// returns false.
+func (t stored) chunks(fn func(lo int, part []byte) bool) {
+	size := t.info.DType.Size()
+	for lo := 0; lo*size < len(t.rows); lo += loadChunk {
+		if !fn(lo, t.rows[lo*size:min((lo+loadChunk)*size, len(t.rows))]) {
+			return
 		}
 	}
+}
+
+// checkAhead looks for NaN and infinities in a goroutine of its own, which also
+// brings what is copied next from the disk. It sends, chunk by chunk, the index
+// of the first such element, -1 if there is none. stop ends it before the file
+// is unmapped.
+func (c *Checkpoint) checkAhead(list []stored) (checked <-chan int, stop func()) {
+	results, quit, ended := make(chan int, 16), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for _, t := range list {
+			on := true
+			t.chunks(func(_ int, part []byte) bool {
+				at := -1
+				if !c.AllowNonFinite {
+					at = firstNonFinite(part, t.info.DType)
+				}
+				select {
+				case results <- at:
+				case <-quit:
+					on = false
+				}
+				return on
+			})
+			if !on {
+				return
+			}
+		}
+	}()
+	return results, func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// load fills this rank's rows of the parameter, a chunk as soon as it is
+// checked.
+func (t stored) load(dev *tensor.Device, checked <-chan int) (err error) {
+	master := t.parameter.Master()
 	master.Touch()
-	if p.IsSharded() { // its masters may live on the host
+	if t.parameter.IsSharded() { // its masters may live on the host
 		dev = master.Device()
 	}
-	if info.DType == master.DType() {
-		dev.Backend().Upload(master.Array().Data, rows)
-		return nil
-	}
-	for lo := 0; lo < master.Len(); lo += loadChunk {
-		hi := min(lo+loadChunk, master.Len())
-		part, dt := rows[lo*size:hi*size], info.DType
+	t.chunks(func(lo int, part []byte) bool {
+		if at := <-checked; at >= 0 {
+			err = fmt.Errorf("element %d is NaN or infinite", t.parameter.RowStart*t.parameter.RowLen()+lo+at)
+			return false
+		}
+		dt := t.info.DType
+		n := len(part) / dt.Size()
+		to := master.Array().Slice(lo, lo+n)
+		if dt == master.DType() {
+			dev.Backend().Upload(to.Data, part)
+			return true
+		}
 		if dt == dtype.Float64 { // which most devices do not know
 			part, dt = narrowed(part), dtype.Float32
 		}
 		dev.Scope(func() *tensor.Tensor {
-			staged := tensor.Empty(dev, dt, hi-lo)
+			staged := tensor.Empty(dev, dt, n)
 			dev.Backend().Upload(staged.Array().Data, part)
-			dev.Backend().Copy(master.Array().Slice(lo, hi), staged.Array())
+			dev.Backend().Copy(to, staged.Array())
 			return nil
 		})
-	}
-	return nil
+		return true
+	})
+	return err
 }
 
 // narrowed turns little-endian float64 into float32.

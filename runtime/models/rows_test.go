@@ -2,10 +2,12 @@ package models
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"dpolab/kernels/device"
@@ -61,14 +63,27 @@ func TestLoadInChunks(t *testing.T) {
 	}
 	p := nn.NewParameter(rows, width)
 	p.Materialize(dev, dtype.Float32)
-	c := &Checkpoint{}
-	if err := c.loadRows(dev, p, safetensors.Info{DType: dtype.BFloat16, Shape: p.Shape()}, data); err != nil {
+	load := func(c *Checkpoint) error {
+		list := []stored{rowsOf(p, safetensors.Info{DType: dtype.BFloat16, Shape: p.Shape()}, data)}
+		checked, stop := c.checkAhead(list)
+		defer stop()
+		return list[0].load(dev, checked)
+	}
+	if err := load(&Checkpoint{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, v := range p.Value.Float32s() {
 		if v != float32(i%199) {
 			t.Fatalf("element %d is %g, want %d", i, v, i%199)
 		}
+	}
+	const bad = loadChunk + 5
+	binary.LittleEndian.PutUint16(data[2*bad:], 0x7fc0)
+	if err := load(&Checkpoint{}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("element %d is NaN", bad)) {
+		t.Errorf("error %v, want one about element %d", err, bad)
+	}
+	if err := load(&Checkpoint{AllowNonFinite: true}); err != nil {
+		t.Error(err)
 	}
 }
 
