@@ -1,35 +1,42 @@
 """PyTorch's side of `make bench-cuda`: DPO and SFT steps of one model on one GPU.
 
-    bench_cuda.py CONFIG_DIR JOB.json   prints one JSON line per row
-
-JOB.json: {"device", "kind": "dpo" | "sft", "cached", "dtype", "batches": [..], "rounds", "pairs": [{"prompt", "chosen", "rejected"}]}
+    bench_cuda.py CONFIG_DIR   says what it is, then answers each line of its input, a job
+                               (runtime/bench/gpu_torch.go), with a line for each row and an empty one
 
 "reference" is the step of eric-mitchell/direct-preference-optimization: chosen and rejected padded and
-concatenated, eager attention, whole logits in float32, RMSprop. "best" is the same job with SDPA, a fused
-AdamW and the logits of labelled rows only, once eager and once compiled. Both keep float32 weights and
-compute in the job's type by autocast.
+concatenated, eager attention, whole logits in float32, RMSprop. "eager" is the same job with SDPA, a fused
+AdamW and the logits of labelled rows only; "compiled" is that with every block compiled, which costs a
+compilation once and not once for each layer. All keep float32 weights and compute in the job's type by
+autocast.
 """
 import json
+import os
 import statistics
 import sys
 import time
+
+os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
 
 import torch
 import transformers
 
 transformers.logging.set_verbosity_error()
 
+# Name of the row, whole logits, attention, blocks compiled, fused AdamW.
+VARIANTS = {
+    "reference": ("the reference's step", True, "eager", False, False),
+    "eager": ("best PyTorch step, eager", False, "sdpa", False, True),
+    "compiled": ("best PyTorch step, compiled", False, "sdpa", True, True),
+}
+
 
 def batch_of(pairs, kind, device):
-    rows, labels = [], []
-    for p in pairs:
-        for answer in ("chosen", "rejected")[: 2 if kind == "dpo" else 1]:
-            rows.append(p["prompt"] + p[answer])
-            labels.append([-100] * len(p["prompt"]) + p[answer])
-    order = range(0, len(rows), 2 if kind == "dpo" else 1)
-    order = list(order) + ([i + 1 for i in order] if kind == "dpo" else [])
+    """Chosen responses first, then rejected ones, padded on the right."""
+    answers = ("chosen", "rejected") if kind == "dpo" else ("chosen",)
+    rows = [p["prompt"] + p[a] for a in answers for p in pairs]
+    labels = [[-100] * len(p["prompt"]) + p[a] for a in answers for p in pairs]
     width = max(map(len, rows))
-    pad = lambda lists, value: torch.tensor([lists[i] + [value] * (width - len(lists[i])) for i in order], device=device)
+    pad = lambda lists, value: torch.tensor([l + [value] * (width - len(l)) for l in lists], device=device)
     return pad(rows, 0), pad(labels, -100), pad([[1] * len(r) for r in rows], 0), sum(map(len, rows))
 
 
@@ -48,7 +55,7 @@ def logps(model, batch, whole):
     return torch.zeros(len(labels), device=ids.device).index_add(0, rows, per)
 
 
-def step(policy, reference, optimizer, batch, job, whole):
+def step(policy, reference, known, optimizer, batch, job, whole):
     amp = torch.autocast(torch.device(job["device"]).type, torch.bfloat16, enabled=job["dtype"] == "bfloat16")
     with amp:
         mine = logps(policy, batch, whole)
@@ -56,7 +63,7 @@ def step(policy, reference, optimizer, batch, job, whole):
     if job["kind"] == "sft":
         loss = -mine.mean()
     else:
-        theirs = torch.zeros_like(mine)
+        theirs = known
         if reference is not None:
             with torch.no_grad(), amp:
                 theirs = logps(reference, batch, whole)
@@ -69,56 +76,71 @@ def step(policy, reference, optimizer, batch, job, whole):
     return loss.item()
 
 
+def blocks(model):
+    """The largest list of modules: a transformer's blocks."""
+    return max((m for m in model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
+
+
+def model_of(config, job, attention, dtype, compiled):
+    with torch.device(job["device"]):  # weights are made where they are used
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=dtype)
+    if compiled:
+        for block in blocks(model):
+            block.compile()
+    return model
+
+
 def measure(config, job, name, whole, attention, compiled, fused):
     cuda = job["device"].startswith("cuda")
-    torch.backends.cuda.matmul.allow_tf32 = job["dtype"] == "tf32"
+    torch.set_float32_matmul_precision("high" if job["dtype"] == "tf32" else "highest")
     torch.manual_seed(0)
-    make = lambda dtype: transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=dtype).to(job["device"])
-    policy = make(torch.float32)
+    torch.compiler.reset()
+    policy = model_of(config, job, attention, torch.float32, compiled)
     reference = None
     if job["kind"] == "dpo" and not job["cached"]:
-        reference = make(torch.bfloat16 if job["dtype"] == "bfloat16" else torch.float32).eval()
+        narrow = torch.bfloat16 if job["dtype"] == "bfloat16" else torch.float32
+        reference = model_of(config, job, attention, narrow, compiled).eval()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6, fused=cuda) if fused else torch.optim.RMSprop(policy.parameters(), lr=1e-6)
-    if compiled:
-        policy.compile()
-        if reference is not None:
-            reference.compile()
+    best = 0.0
     for size in job["batches"]:
-        batches = [batch_of(job["pairs"][i * size:(i + 1) * size], job["kind"], job["device"]) for i in range(job["rounds"] + 2)]
+        batches = [batch_of(job["pairs"][i * size:(i + 1) * size], job["kind"], job["device"]) for i in range(job["rounds"] + 1)]
+        known = torch.zeros(2 * size, device=job["device"])
         seconds, tokens = [], 0
         try:
-            if cuda:
-                torch.cuda.reset_peak_memory_stats()
             for i, batch in enumerate(batches):
+                if i == 1 and cuda:
+                    torch.cuda.reset_peak_memory_stats()
                 start = time.perf_counter()
-                step(policy, reference, optimizer, batch, job, whole)
+                step(policy, reference, known, optimizer, batch, job, whole)
                 if cuda:
                     torch.cuda.synchronize()
-                if i >= 2:
+                if i > 0:
                     seconds.append(time.perf_counter() - start)
                     tokens += batch[3]
         except torch.OutOfMemoryError:
             break
         peak = torch.cuda.max_memory_allocated() if cuda else 0
         print(json.dumps({"name": name, "batch": size, "seconds": statistics.median(seconds), "total": sum(seconds),
-                          "pairs": size * len(seconds), "tokens": tokens, "peak": peak}), flush=True)
+                          "tokens": tokens, "peak": peak}), flush=True)
+        rate = size * len(seconds) / sum(seconds)
+        if rate < best or statistics.median(seconds) > job["slow"]:
+            break
+        best = rate
 
 
 def main():
     config = transformers.AutoConfig.from_pretrained(sys.argv[1])
-    with open(sys.argv[2]) as f:
-        job = json.load(f)
-    for name, whole, attention, compiled, fused in [
-        ("the reference's step", True, "eager", False, False),
-        ("best PyTorch step, eager", False, "sdpa", False, True),
-        ("best PyTorch step, compiled", False, "sdpa", True, True),
-    ]:
-        try:
-            measure(config, job, name, whole, attention, compiled, fused)
-        except Exception as e:  # a row that cannot be had is said, not left out
-            print(json.dumps({"name": name, "error": f"{type(e).__name__}: {e}"[:300]}), flush=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    print(f"PyTorch {torch.__version__}, transformers {transformers.__version__}", flush=True)
+    for line in sys.stdin:
+        job = json.loads(line)
+        for variant in job["variants"]:
+            try:
+                measure(config, job, *VARIANTS[variant])
+            except Exception as e:  # a row that cannot be had is said, not left out
+                print(json.dumps({"name": VARIANTS[variant][0], "error": f"{type(e).__name__}: {e}"[:300]}), flush=True)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        print(flush=True)
 
 
 main()

@@ -52,12 +52,13 @@ type Backend struct {
 	events    eventPool
 	functions map[string]*function
 	modules   map[string]driver.Module
-	compiled  []driver.Module     // of user\'s kernels
+	compiled  []driver.Module     // of user's kernels
 	packed    *[maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
 	staging   staging
 	products  products
 	faults    *fault     // what kernels report, in host memory
 	beside    operations // the same on Transfer, for SumPeers
+	profile   *profile   // that is being taken, or nil
 	closed    bool
 }
 

@@ -75,7 +75,7 @@ func (p *program) Launch(kernel string, grid [3]int, threads, shared int, params
 	if f == nil {
 		handle, err := p.module.Function(kernel)
 		p.b.check(kernel, err)
-		f = &function{handle, p.b.info.SharedMemoryPerBlock}
+		f = &function{handle, p.b.info.SharedMemoryPerBlock, "custom"}
 		p.functions[kernel] = f
 	}
 	p.b.start(p.b.stream, kernel, f, grid, threads, shared, unsafe.Pointer(unsafe.SliceData(params)), uintptr(len(params)))

@@ -135,16 +135,19 @@ func (b *Backend) matmul(g *kernels.GemmArgs) bool {
 	bias, done := b.biasAs(g)
 	defer done()
 	o := blas.Operands{A: uintptr(g.A.Data), B: uintptr(g.B.Data), C: uintptr(g.C.Data), Bias: uintptr(bias), Workspace: uintptr(b.products.workspace)}
+	b.check("gemm", b.before(b.stream))
 	err := b.entered(func() error {
 		return b.products.handle.Matmul(s, float32(g.Alpha), float32(g.Beta), o, b.stream.Handle())
 	})
 	if errors.Is(err, blas.ErrUnsupported) {
 		if g.A.DType != dtype.Float32 {
+			b.check("gemm", b.after(b.stream, func() kernels.Work { return kernels.Work{Family: "gemm", Name: "not known to cuBLASLt"} }))
 			return false
 		}
 		err = fmt.Errorf("%w: %+v", err, s)
 	}
 	b.check("gemm", err)
+	b.check("gemm", b.after(b.stream, func() kernels.Work { return productWork(g) }))
 	return true
 }
 

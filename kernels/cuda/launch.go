@@ -12,10 +12,12 @@ import (
 // maxArguments is the size of the largest argument structure.
 const maxArguments = 4096
 
-// function is a kernel and the shared memory it may use.
+// function is a kernel, the shared memory it may use, and the file of src/ that
+// holds it.
 type function struct {
 	driver.Function
 	shared int
+	family string
 }
 
 // launch queues a kernel whose one parameter is the structure at args, which
@@ -37,7 +39,9 @@ func (b *Backend) start(stream driver.Stream, kernel string, f *function, grid [
 		panic(&kernels.Error{Op: kernel, Err: fmt.Errorf("%d bytes of arguments, want at most %d", size, maxArguments)})
 	}
 	copy(b.packed[:], unsafe.Slice((*byte)(args), size))
+	b.check(kernel, b.before(stream))
 	b.check(kernel, stream.Launch(f.Function, grid, threads, shared, unsafe.Pointer(b.packed), int(size)))
+	b.check(kernel, b.after(stream, func() kernels.Work { return kernels.Work{Family: f.family, Name: kernel} }))
 }
 
 // function finds a kernel by name and loads its module when it is first used.
@@ -56,6 +60,6 @@ func (b *Backend) function(kernel string) *function {
 	}
 	f, err := b.modules[name].Function(kernel)
 	b.check("load "+name, err)
-	b.functions[kernel] = &function{f, b.info.SharedMemoryPerBlock}
+	b.functions[kernel] = &function{f, b.info.SharedMemoryPerBlock, name}
 	return b.functions[kernel]
 }

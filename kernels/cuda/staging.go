@@ -4,6 +4,7 @@ import (
 	"errors"
 	"unsafe"
 
+	"dpolab/kernels"
 	"dpolab/kernels/cuda/internal/driver"
 )
 
@@ -144,7 +145,9 @@ func (s *staging) download(dst []byte, src driver.Ptr) error {
 // Upload queues a copy to the device. src is free to change when it returns;
 // only an upload of many megabytes waits for copies before it.
 func (b *Backend) Upload(dst unsafe.Pointer, src []byte) {
+	b.check("upload", b.before(b.stream))
 	b.check("upload", b.staging.upload(driver.Ptr(uintptr(dst)), src))
+	b.check("upload", b.after(b.stream, func() kernels.Work { return kernels.Work{Family: "copies", Name: "upload"} }))
 }
 
 // Download copies from the device when everything queued before is done.
