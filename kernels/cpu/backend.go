@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"dpolab/kernels"
@@ -42,6 +43,8 @@ type Backend struct {
 	dev     device.Device
 	ops     *C.cpu_ops
 	threads int
+	turn    turn
+	closed  sync.Once
 	pairs   bool   // bfloat16 products by instructions of their own
 	bf16    string // how bfloat16 products are computed, and why
 }
@@ -82,6 +85,7 @@ func NewTier(d device.Device, threads int, tier string) (*Backend, error) {
 	if threads <= 0 {
 		threads, _ = device.Processors()
 	}
+	places(threads)
 	b := &Backend{allocator: newAllocator(), dev: d, ops: ops, threads: threads}
 	if err := b.chooseBF16(); err != nil {
 		return nil, err
@@ -110,6 +114,13 @@ func (b *Backend) Describe() string {
 }
 
 func (b *Backend) Synchronize() {}
+
+// Close frees everything, live blocks included.
+func (b *Backend) Close() error {
+	b.closed.Do(func() { places(-b.threads) })
+	b.allocator.close()
+	return nil
+}
 
 // ctype lays an array out for C.
 func ctype(a kernels.Array) C.arr {

@@ -6,9 +6,9 @@
 
 enum {
 	KC = 256,          // steps of B's panel that stay in the first-level cache
-	RB = 16,           // register tiles in a block of rows, at most
+	RB = 24,           // register tiles in a block of rows, at most
 	MARGIN = 16,       // words that packing may write after the last panel
-	DEPTH = GEMM_DEPTH // steps of a block of A: with RB tiles of rows, 200 KB on AVX2
+	DEPTH = GEMM_DEPTH // steps of a block of A: with RB tiles of rows, 300 KB on AVX2
 };
 
 static inline int64_t steps_of(const gemm_args *g) { return g->a.type == PAIRS ? (g->k + 1) / 2 : g->k; }

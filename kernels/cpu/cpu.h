@@ -103,6 +103,11 @@ const cpu_ops *cpu_select(const char *name);
 // cpu_has_bf16 says whether this processor has products of bfloat16 pairs.
 int cpu_has_bf16(void);
 
+// cpu_alloc takes memory from the system, to be given back by free. Large blocks
+// are aligned to the processor's large pages and ask for those: they are cleared
+// and found far faster than small ones, and lie in one piece in the caches.
+void *cpu_alloc(size_t n);
+
 // Calls through the table, for cgo.
 void call_convert(const cpu_ops *o, arr dst, arr src, int64_t n);
 void call_fill(const cpu_ops *o, arr dst, double v, int64_t n);

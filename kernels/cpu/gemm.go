@@ -4,6 +4,8 @@ package cpu
 import "C"
 
 import (
+	"sync/atomic"
+
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 )
@@ -20,7 +22,7 @@ const packedWords = 1 << 21
 
 // blockTiles is how many register tiles make a block of rows of A: RB of
 // body_gemm.h.
-const blockTiles = 16
+const blockTiles = 24
 
 func (b *Backend) Gemm(g *kernels.GemmArgs) {
 	batch := max(g.Batch, 1)
@@ -68,12 +70,9 @@ func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
 	mr, nr, depth, n := int(b.ops.mr), int(b.ops.nr), b.depth(g), j1-j0
 	args := b.lowerGemm(g, i, j0, n)
 	panels := (n + nr - 1) / nr
-	packed := b.must("gemm", 4*(panels*nr*depth+nr))
-	defer b.Free(packed)
-	args.pb = (*C.float)(packed)
-	b.ranges(panels, threads, func(lo, hi int) {
-		C.call_gemm_pack(b.ops, &args, C.int64_t(lo*nr), C.int64_t(min(hi*nr, n)))
-	})
+	panelled := b.must("gemm", 4*(panels*nr*depth+nr))
+	defer b.Free(panelled)
+	args.pb = (*C.float)(panelled)
 	// Where blocks of rows are too few to share, columns are cut too.
 	most := blockTiles * mr
 	blocks := (g.M + most - 1) / most
@@ -83,19 +82,29 @@ func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
 	if threads > 1 {
 		cuts = min((12*threads+blocks-1)/blocks, (panels+3)/4)
 	}
+	if depth > C.GEMM_DEPTH { // scratch holds a block of A and the sums so far
+		wide := (C.GEMM_SCRATCH/most - C.GEMM_DEPTH - 1) / nr
+		cuts = max(cuts, (panels+wide-1)/wide)
+	}
 	width := (panels + cuts - 1) / cuts * nr
 	cuts = (n + width - 1) / width
-	words := most*min(depth, C.GEMM_DEPTH) + 64
-	if depth > C.GEMM_DEPTH {
-		words += most * roundUp(min(width, n), nr) // the sums so far
-	}
-	b.share(blocks*cuts, threads, func(next func() int) {
-		pa := b.must("gemm", 4*words)
-		defer b.Free(pa)
-		for t := next(); t >= 0; t = next() {
-			i0, c0 := t/cuts*rows, t%cuts*width
-			C.call_gemm_rows(b.ops, &args, C.int64_t(i0), C.int64_t(min(i0+rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), (*C.float)(pa))
+	// In one run: to end one and begin another costs more than packing.
+	stretch := roundUp((n+4*threads-1)/(4*threads), nr)
+	packs, parts := (n+stretch-1)/stretch, blocks*cuts
+	var pack, multiply line
+	var packed atomic.Int64
+	b.run(threads, func(_ int, turn *turn) {
+		for t := pack.next(turn, packs); t >= 0; t = pack.next(turn, packs) {
+			C.call_gemm_pack(b.ops, &args, C.int64_t(t*stretch), C.int64_t(min((t+1)*stretch, n)))
+			packed.Add(1)
 		}
+		await(&packed, packs)
+		withScratch(func(pa *C.float) {
+			for t := multiply.next(turn, parts); t >= 0; t = multiply.next(turn, parts) {
+				i0, c0 := t/cuts*rows, t%cuts*width
+				C.call_gemm_rows(b.ops, &args, C.int64_t(i0), C.int64_t(min(i0+rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), pa)
+			}
+		})
 	})
 }
 

@@ -1,18 +1,8 @@
 package cpu
 
+// #include "cpu.h"
 // #include <stdlib.h>
 // #include <string.h>
-// #include <sys/mman.h>
-// // system_alloc aligns large blocks to the processor's large pages and asks for
-// // those: they are cleared and found far faster than small ones.
-// static void *system_alloc(size_t n) {
-//   enum { LARGE = 1 << 21 };
-//   void *p = aligned_alloc(n >= LARGE ? LARGE : 64, n);
-// #ifdef MADV_HUGEPAGE
-//   if (p && n >= LARGE) madvise(p, n, MADV_HUGEPAGE);
-// #endif
-//   return p;
-// }
 import "C"
 
 import (
@@ -73,9 +63,9 @@ func (a *allocator) Alloc(n int) (unsafe.Pointer, error) {
 	if p != nil {
 		class = found
 	} else {
-		if p = C.system_alloc(C.size_t(class)); p == nil {
+		if p = C.cpu_alloc(C.size_t(class)); p == nil {
 			a.trim()
-			if p = C.system_alloc(C.size_t(class)); p == nil {
+			if p = C.cpu_alloc(C.size_t(class)); p == nil {
 				return nil, fmt.Errorf("cpu: the system has no %d bytes; %d are live", n, a.stats.LiveBytes)
 			}
 		}
@@ -136,8 +126,8 @@ func (a *allocator) EmptyCache() {
 	a.trim()
 }
 
-// Close frees everything, live blocks included.
-func (a *allocator) Close() error {
+// close frees everything, live blocks included.
+func (a *allocator) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.trim()
@@ -146,7 +136,6 @@ func (a *allocator) Close() error {
 	}
 	a.live = map[unsafe.Pointer]block{}
 	a.stats = kernels.MemoryStats{}
-	return nil
 }
 
 func (a *allocator) MemoryStats() kernels.MemoryStats {

@@ -3,10 +3,10 @@ package kerneltest
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"testing"
 
 	"dpolab/kernels"
+	"dpolab/kernels/device"
 	"dpolab/kernels/dtype"
 )
 
@@ -24,7 +24,7 @@ type load struct {
 // as many as the Go runtime uses.
 func Bench(b *testing.B, open func(threads int) kernels.Backend) {
 	counts := []int{1}
-	if n := runtime.GOMAXPROCS(0); n > 1 {
+	if n, _ := device.Processors(); n > 1 {
 		counts = append(counts, n)
 	}
 	for _, l := range loads() {

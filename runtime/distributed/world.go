@@ -86,11 +86,13 @@ func newWorld(job *rendezvous.Group, first, size int, devices []device.Device, t
 		jobs := make(chan func(*Rank))
 		w.ranks, w.jobs = append(w.ranks, r), append(w.jobs, jobs)
 		go func() {
-			runtime.LockOSThread()
+			if d.Type == device.CUDA { // its context belongs to the thread
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+			}
 			for fn := range jobs {
 				fn(r)
 			}
-			runtime.UnlockOSThread()
 		}()
 	}
 	if err := w.Run(func(r *Rank) error { r.Group = r.Subgroup(w.all()); return nil }); err != nil {
