@@ -7,13 +7,23 @@ type Norms interface {
 	// LayerNorm stores (x-mean)·rstd·weight + bias and keeps mean and rstd
 	// (float32 [rows]) for the gradient. bias may be nil.
 	LayerNorm(y, mean, rstd, x, weight, bias Array, rows, cols int, eps float64)
+	// AddLayerNorm stores x + r in sum and the norm of what sum then holds in y:
+	// a residual connection and the norm behind it. Its bits are those of Binary
+	// and LayerNorm.
+	AddLayerNorm(sum, y, mean, rstd, x, r, weight, bias Array, rows, cols int, eps float64)
 	// LayerNormGrad stores dx and adds to dweight and dbias, each of which may
-	// be nil.
-	LayerNormGrad(dx, dweight, dbias, dy, x, weight, mean, rstd Array, rows, cols int)
+	// be nil. If residual is given it is added to dx: the gradient that reaches
+	// x, which is the sum of a residual connection, by other ways. It may be
+	// dx's own memory, and the bits are those of LayerNormGrad without it
+	// followed by Binary.
+	LayerNormGrad(dx, dweight, dbias, residual, dy, x, weight, mean, rstd Array, rows, cols int)
 	// RMSNorm stores x·rstd·weight with rstd = 1/sqrt(mean(x²)+eps).
 	RMSNorm(y, rstd, x, weight Array, rows, cols int, eps float64)
-	// RMSNormGrad stores dx and adds to dweight, which may be nil.
-	RMSNormGrad(dx, dweight, dy, x, weight, rstd Array, rows, cols int)
+	// AddRMSNorm is to RMSNorm what AddLayerNorm is to LayerNorm.
+	AddRMSNorm(sum, y, rstd, x, r, weight Array, rows, cols int, eps float64)
+	// RMSNormGrad stores dx, to which it adds residual as LayerNormGrad does,
+	// and adds to dweight, which may be nil.
+	RMSNormGrad(dx, dweight, residual, dy, x, weight, rstd Array, rows, cols int)
 }
 
 // RotaryArgs describe a rotary embedding in the half-split form of GPT-NeoX and

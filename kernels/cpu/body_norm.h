@@ -1,10 +1,25 @@
 // Normalisations over rows. Rows are widened into a buffer of the caller's
 // thread; cols may be any size, so they are handled in blocks.
 
-static void layer_norm(arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps) {
+// add_row stores a row of x + r in s. What is normalised is then the row of s,
+// still in the cache, and as rounded as memory has it.
+static void add_row(arr s, arr x, arr r, int64_t row, int64_t cols) {
+	float bx[BLOCK], br[BLOCK], bs[BLOCK];
+	for (int64_t at = 0; at < cols; at += BLOCK) {
+		int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
+		const float *xs = in(x, row + at, m, bx), *rs = in(r, row + at, m, br);
+		float *ss = out(s, row + at, bs);
+		for (int64_t i = 0; i < m; i++) ss[i] = xs[i] + rs[i];
+		done(s, row + at, ss, m);
+	}
+}
+
+// If res is given, x0 + res is stored in x first.
+static void layer_norm(arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps) {
 	float bx[BLOCK], bw[BLOCK], bb[BLOCK], by[BLOCK];
 	for (int64_t r = 0; r < rows; r++) {
 		double sum = 0, squares = 0;
+		if (res.p) add_row(x, x0, res, r * cols, cols);
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
 			const float *xs = in(x, r * cols + at, m, bx);
@@ -43,9 +58,12 @@ static void layer_norm(arr y, float *mean, float *rstd, arr x, arr w, arr b, int
 
 // norm_grad is the gradient of both normalisations: with n the normalised row,
 // dx = rstd (g - mean(g) - n mean(g n)), g = dy w, the mean of g left out
-// without centering. dw and db are this thread's sums.
-static void norm_grad(arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) {
-	float bx[BLOCK], bw[BLOCK], bd[BLOCK], bo[BLOCK];
+// without centering. dw and db are this thread's sums. If res is given, it is
+// added to dx as a second operation would: after dx is rounded.
+static void norm_grad(arr dx, float *dw, float *db, arr res, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) {
+	float bx[BLOCK], bw[BLOCK], bd[BLOCK], bo[BLOCK], br[BLOCK];
+	uint16_t half[BLOCK];
+	const arr rounded = {half, dx.type};
 	for (int64_t r = 0; r < rows; r++) {
 		float mu = mean ? mean[r] : 0, rs = rstd[r];
 		double sum = 0, dotted = 0;
@@ -75,21 +93,28 @@ static void norm_grad(arr dx, float *dw, float *db, arr dy, arr x, arr w, const 
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
 			const float *xs = in(x, r * cols + at, m, bx), *ws = in(w, at, m, bw), *ds = in(dy, r * cols + at, m, bd);
-			float *o = out(dx, r * cols + at, bo);
+			float *o = res.p ? bo : out(dx, r * cols + at, bo);
 			for (int64_t i = 0; i < m; i++) o[i] = rs * (ds[i] * ws[i] - mg - (xs[i] - mu) * rs * md);
+			if (res.p) {
+				if (dx.type != F32) {
+					narrow(rounded, 0, bo, m);
+					widen(bo, rounded, 0, m);
+				}
+				const float *old = in(res, r * cols + at, m, br);
+				o = out(dx, r * cols + at, bo);
+#pragma GCC ivdep // old may be o
+				for (int64_t i = 0; i < m; i++) o[i] = old[i] + bo[i];
+			}
 			done(dx, r * cols + at, o, m);
 		}
 	}
 }
 
-static void layer_norm_grad(arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) {
-	norm_grad(dx, dw, db, dy, x, w, mean, rstd, rows, cols);
-}
-
-static void rms_norm(arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps) {
+static void rms_norm(arr y, float *rstd, arr x, arr x0, arr res, arr w, int64_t rows, int64_t cols, float eps) {
 	float bx[BLOCK], bw[BLOCK], by[BLOCK];
 	for (int64_t r = 0; r < rows; r++) {
 		double squares = 0;
+		if (res.p) add_row(x, x0, res, r * cols, cols);
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK, i = 0;
 			const float *xs = in(x, r * cols + at, m, bx);
@@ -109,8 +134,4 @@ static void rms_norm(arr y, float *rstd, arr x, arr w, int64_t rows, int64_t col
 			done(y, r * cols + at, ys, m);
 		}
 	}
-}
-
-static void rms_norm_grad(arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols) {
-	norm_grad(dx, dw, NULL, dy, x, w, NULL, rstd, rows, cols);
 }

@@ -17,10 +17,9 @@ void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, in
 void call_gemm_pack(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1) { o->gemm_pack(g, j0, j1); }
 void call_gemm_rows(const cpu_ops *o, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) { o->gemm_rows(g, i0, i1, j0, j1, pa); }
 void call_gemm_few(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1) { o->gemm_few(g, j0, j1); }
-void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps) { o->layer_norm(y, mean, rstd, x, w, b, rows, cols, eps); }
-void call_layer_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) { o->layer_norm_grad(dx, dw, db, dy, x, w, mean, rstd, rows, cols); }
-void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps) { o->rms_norm(y, rstd, x, w, rows, cols, eps); }
-void call_rms_norm_grad(const cpu_ops *o, arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols) { o->rms_norm_grad(dx, dw, dy, x, w, rstd, rows, cols); }
+void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps) { o->layer_norm(y, mean, rstd, x, x0, res, w, b, rows, cols, eps); }
+void call_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr res, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) { o->norm_grad(dx, dw, db, res, dy, x, w, mean, rstd, rows, cols); }
+void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr x0, arr res, arr w, int64_t rows, int64_t cols, float eps) { o->rms_norm(y, rstd, x, x0, res, w, rows, cols, eps); }
 void call_rotary(const cpu_ops *o, heads y, heads x, arr cos, arr sin, const int32_t *pos, int64_t lo, int64_t hi, int64_t nheads, int64_t hd, int64_t dim, int grad) { o->rotary(y, x, cos, sin, pos, lo, hi, nheads, hd, dim, grad); }
 void call_swiglu(const cpu_ops *o, arr y, arr gate, arr up, int64_t n) { o->swiglu(y, gate, up, n); }
 void call_swiglu_grad(const cpu_ops *o, arr dgate, arr dup, arr dy, arr gate, arr up, int64_t n) { o->swiglu_grad(dgate, dup, dy, gate, up, n); }

@@ -73,10 +73,11 @@ typedef struct {
 	void (*gemm_pack)(const gemm_args *g, int64_t j0, int64_t j1);
 	void (*gemm_rows)(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
 	void (*gemm_few)(const gemm_args *g, int64_t j0, int64_t j1);
-	void (*layer_norm)(arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps);
-	void (*layer_norm_grad)(arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
-	void (*rms_norm)(arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps);
-	void (*rms_norm_grad)(arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols);
+	// x is x0 + res, stored there first, if res is given
+	void (*layer_norm)(arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps);
+	void (*rms_norm)(arr y, float *rstd, arr x, arr x0, arr res, arr w, int64_t rows, int64_t cols, float eps);
+	// mean is null for rms_norm's; dw, db and res may be
+	void (*norm_grad)(arr dx, float *dw, float *db, arr res, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
 	void (*rotary)(heads y, heads x, arr cos, arr sin, const int32_t *pos, int64_t lo, int64_t hi, int64_t nheads, int64_t hd, int64_t dim, int grad);
 	void (*swiglu)(arr y, arr gate, arr up, int64_t n);
 	void (*swiglu_grad)(arr dgate, arr dup, arr dy, arr gate, arr up, int64_t n);
@@ -125,10 +126,9 @@ void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, in
 void call_gemm_pack(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1);
 void call_gemm_rows(const cpu_ops *o, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
 void call_gemm_few(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1);
-void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr w, arr b, int64_t rows, int64_t cols, float eps);
-void call_layer_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
-void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr w, int64_t rows, int64_t cols, float eps);
-void call_rms_norm_grad(const cpu_ops *o, arr dx, float *dw, arr dy, arr x, arr w, const float *rstd, int64_t rows, int64_t cols);
+void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps);
+void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr x0, arr res, arr w, int64_t rows, int64_t cols, float eps);
+void call_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr res, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols);
 void call_rotary(const cpu_ops *o, heads y, heads x, arr cos, arr sin, const int32_t *pos, int64_t lo, int64_t hi, int64_t nheads, int64_t hd, int64_t dim, int grad);
 void call_swiglu(const cpu_ops *o, arr y, arr gate, arr up, int64_t n);
 void call_swiglu_grad(const cpu_ops *o, arr dgate, arr dup, arr dy, arr gate, arr up, int64_t n);

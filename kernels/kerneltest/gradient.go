@@ -147,7 +147,7 @@ func normSlopes(n kernels.Norms) []slope {
 				n.LayerNorm(y, mean, rstd, in[0], in[1], in[2], rows, cols, 1e-2)
 			},
 			backward: func(x *Rig, in, g []kernels.Array, y, dy kernels.Array) {
-				n.LayerNormGrad(g[0], g[1], g[2], dy, in[0], in[1], mean, rstd, rows, cols)
+				n.LayerNormGrad(g[0], g[1], g[2], kernels.Array{}, dy, in[0], in[1], mean, rstd, rows, cols)
 			}},
 		{name: "rms_norm", inputs: []int{rows * cols, cols}, output: rows * cols, adds: 1,
 			forward: func(x *Rig, in []kernels.Array, y kernels.Array) {
@@ -155,7 +155,7 @@ func normSlopes(n kernels.Norms) []slope {
 				n.RMSNorm(y, rstd, in[0], in[1], rows, cols, 1e-2)
 			},
 			backward: func(x *Rig, in, g []kernels.Array, y, dy kernels.Array) {
-				n.RMSNormGrad(g[0], g[1], dy, in[0], in[1], rstd, rows, cols)
+				n.RMSNormGrad(g[0], g[1], kernels.Array{}, dy, in[0], in[1], rstd, rows, cols)
 			}},
 	}
 }

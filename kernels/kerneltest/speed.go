@@ -221,7 +221,7 @@ func streamLoads() []load {
 					return forward
 				}
 				forward()
-				return func() { fused.LayerNormGrad(y, dw, db, dy, in, w, mean, rstd, benchT, benchD) }
+				return func() { fused.LayerNormGrad(y, dw, db, kernels.Array{}, dy, in, w, mean, rstd, benchT, benchD) }
 			})
 		}
 		add("rms_norm", dt, 2*benchT*benchD*size, has[kernels.Norms], func(x *Rig) func() {

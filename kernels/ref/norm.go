@@ -30,7 +30,38 @@ func (b *Backend) LayerNorm(y, mean, rstd, x, weight, bias kernels.Array, rows, 
 	}
 }
 
-func (b *Backend) LayerNormGrad(dx, dweight, dbias, dy, x, weight, mean, rstd kernels.Array, rows, cols int) {
+func (b *Backend) AddLayerNorm(sum, y, mean, rstd, x, r, weight, bias kernels.Array, rows, cols int, eps float64) {
+	add(sum, x, r)
+	b.LayerNorm(y, mean, rstd, sum, weight, bias, rows, cols, eps)
+}
+
+func (b *Backend) AddRMSNorm(sum, y, rstd, x, r, weight kernels.Array, rows, cols int, eps float64) {
+	add(sum, x, r)
+	b.RMSNorm(y, rstd, sum, weight, rows, cols, eps)
+}
+
+// add stores x + r.
+func add(sum, x, r kernels.Array) {
+	for i := range sum.Len {
+		set(sum, i, at(x, i)+at(r, i))
+	}
+}
+
+// storeGradient stores a row's gradient, to which a residual's may be added.
+func storeGradient(dx, residual kernels.Array, at int, values []float64) {
+	row := dx.Slice(at, at+len(values))
+	if residual.IsNil() {
+		store(row, values)
+		return
+	}
+	others := load(residual.Slice(at, at+len(values)))
+	store(row, values)
+	for i, v := range load(row) { // rounded to dx's type
+		set(row, i, others[i]+v)
+	}
+}
+
+func (b *Backend) LayerNormGrad(dx, dweight, dbias, residual, dy, x, weight, mean, rstd kernels.Array, rows, cols int) {
 	w, dw, db := load(weight), make([]float64, cols), make([]float64, cols)
 	for r := range rows {
 		mu, s := at(mean, r), at(rstd, r)
@@ -48,7 +79,7 @@ func (b *Backend) LayerNormGrad(dx, dweight, dbias, dy, x, weight, mean, rstd ke
 		for c := range g {
 			g[c] = s * (g[c] - sum/n - v[c]*dotted/n)
 		}
-		store(dx.Slice(r*cols, (r+1)*cols), g)
+		storeGradient(dx, residual, r*cols, g)
 	}
 	accumulate(dweight, dw)
 	accumulate(dbias, db)
@@ -81,7 +112,7 @@ func (b *Backend) RMSNorm(y, rstd, x, weight kernels.Array, rows, cols int, eps 
 	}
 }
 
-func (b *Backend) RMSNormGrad(dx, dweight, dy, x, weight, rstd kernels.Array, rows, cols int) {
+func (b *Backend) RMSNormGrad(dx, dweight, residual, dy, x, weight, rstd kernels.Array, rows, cols int) {
 	w, dw := load(weight), make([]float64, cols)
 	for r := range rows {
 		s := at(rstd, r)
@@ -96,7 +127,7 @@ func (b *Backend) RMSNormGrad(dx, dweight, dy, x, weight, rstd kernels.Array, ro
 		for c := range g {
 			g[c] = s * (g[c] - v[c]*dotted/float64(cols))
 		}
-		store(dx.Slice(r*cols, (r+1)*cols), g)
+		storeGradient(dx, residual, r*cols, g)
 	}
 	accumulate(dweight, dw)
 }

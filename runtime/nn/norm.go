@@ -22,6 +22,12 @@ func (l *LayerNorm) Forward(x *tensor.Tensor) *tensor.Tensor {
 	return tensor.LayerNorm(x, l.Weight.Value, l.Bias.Value, l.eps)
 }
 
+// ForwardSum returns sum = x + r and the norm of it: a residual connection and
+// the norm behind it, which is one kernel.
+func (l *LayerNorm) ForwardSum(x, r *tensor.Tensor) (sum, y *tensor.Tensor) {
+	return tensor.AddLayerNorm(x, r, l.Weight.Value, l.Bias.Value, l.eps)
+}
+
 // RMSNorm divides by the root mean square instead (arXiv 1910.07467).
 type RMSNorm struct {
 	Unit
@@ -40,4 +46,9 @@ func NewRMSNorm(class string, dim int, eps float64) *RMSNorm {
 // Forward normalises [.., D]; statistics are float32 whatever the type.
 func (l *RMSNorm) Forward(x *tensor.Tensor) *tensor.Tensor {
 	return tensor.RMSNorm(x, l.Weight.Value, l.eps)
+}
+
+// ForwardSum returns sum = x + r and the norm of it, as LayerNorm's does.
+func (l *RMSNorm) ForwardSum(x, r *tensor.Tensor) (sum, y *tensor.Tensor) {
+	return tensor.AddRMSNorm(x, r, l.Weight.Value, l.eps)
 }

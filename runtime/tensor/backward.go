@@ -98,6 +98,27 @@ func (b *Backward) Zeroed(i int) *Tensor {
 	return dst
 }
 
+// Onto is for kernels that store the sum of their gradient of input i and of
+// what is collected for it already: it has store do so. dst may be old. If
+// nothing is collected yet, or not in the type given, it does nothing and
+// returns false.
+func (b *Backward) Onto(i int, dt dtype.DType, store func(dst, old *Tensor)) bool {
+	slot, has := b.slot(i)
+	old := *slot
+	if old == nil || has != dt {
+		return false
+	}
+	if old.storage.refs == 1 {
+		store(old, old)
+		return true
+	}
+	dst := bare(b.n.dev, newStorage(b.n.dev, dt, old.Len()), 0, old.shape)
+	*slot = dst // which is released with the node if store fails
+	defer old.Release()
+	store(dst, old)
+	return true
+}
+
 // exclusive makes sure that no other gradient shares the slot's memory, so
 // that it can be added to.
 func (b *Backward) exclusive(slot **Tensor) *Tensor {

@@ -123,6 +123,22 @@ func gradientCases() []gradientCase {
 		{"layer_norm", [][]int{{3, 5}, {5}, {5}}, func(in []*T) *T {
 			return tensor.LayerNorm(in[0], in[1], in[2], 1e-5).Square()
 		}},
+		{"add_layer_norm", [][]int{{3, 5}, {3, 5}, {5}, {5}}, func(in []*T) *T {
+			sum, y := tensor.AddLayerNorm(in[0], in[1], in[2], in[3], 1e-5)
+			return sum.Mul(y).Add(sum.Square())
+		}},
+		{"add_layer_norm to itself", [][]int{{2, 2, 5}, {5}}, func(in []*T) *T {
+			_, y := tensor.AddLayerNorm(in[0], in[0], in[1], nil, 1e-5)
+			return y.Square()
+		}},
+		{"add_layer_norm of one row", [][]int{{3, 5}, {5}, {5}}, func(in []*T) *T {
+			sum, y := tensor.AddLayerNorm(in[0], in[1], in[2], in[1], 1e-5)
+			return sum.Mul(y)
+		}},
+		{"add_rms_norm", [][]int{{3, 5}, {3, 5}, {5}}, func(in []*T) *T {
+			sum, y := tensor.AddRMSNorm(in[0], in[1], in[2], 1e-6)
+			return sum.Add(tensor.RMSNorm(sum, in[2], 1e-6)).Mul(y).Add(in[1])
+		}},
 		{"rms_norm", [][]int{{3, 5}, {5}}, func(in []*T) *T { return tensor.RMSNorm(in[0], in[1], 1e-6).Square() }},
 		{"swiglu", [][]int{{3, 4}, {3, 4}}, func(in []*T) *T { return tensor.SwiGLU(in[0], in[1]) }},
 		{"rotary", [][]int{{4, 12}}, func(in []*T) *T {

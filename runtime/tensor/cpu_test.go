@@ -116,6 +116,8 @@ func TestEmpty(t *testing.T) {
 		none := tensor.FromInt32(dev, []int32{}, 0)
 		h := tensor.Embedding(weight, none)
 		h = tensor.RMSNorm(tensor.LayerNorm(tensor.Linear(h, weight, scale), scale, scale, 1e-5), scale, 1e-5)
+		sum, h := tensor.AddLayerNorm(h, h, scale, scale, 1e-5)
+		_, h = tensor.AddRMSNorm(sum, h, scale, 1e-5)
 		h = tensor.Rotary(tensor.HeadsOf(h, 2), 0, 2, 2, 2, tensor.Zeros(dev, dtype.Float32, 3, 1), tensor.Zeros(dev, dtype.Float32, 3, 1), none)
 		v := tensor.HeadsOf(h, 2)
 		h = tensor.Attention(tensor.AttentionArgs{Q: v, K: v, V: v, NumHeads: 2, KVHeads: 2, HeadDim: 2, Scale: 1,

@@ -132,7 +132,17 @@ func TestOperationsLeaveNothing(t *testing.T) {
 			"stack":       func() *T { return tensor.Stack(-1, []*T{x, x}) },
 			"layer norm":  func() *T { return tensor.LayerNorm(x, w, w, 1e-5) },
 			"rms norm":    func() *T { return tensor.RMSNorm(x, w, 1e-5) },
-			"rotary":      func() *T { return tensor.Rotary(tensor.HeadsOf(x, 2), 4, 2, 3, 2, turn, turn, at) },
+			"sum and norm": func() *T {
+				sum, y := tensor.AddLayerNorm(x, x, w, w, 1e-5)
+				sum.Release()
+				return y
+			},
+			"sum and rms norm": func() *T {
+				sum, y := tensor.AddRMSNorm(x, x, w, 1e-5)
+				y.Release()
+				return sum
+			},
+			"rotary": func() *T { return tensor.Rotary(tensor.HeadsOf(x, 2), 4, 2, 3, 2, turn, turn, at) },
 			"attention": func() *T {
 				h := tensor.HeadsOf(x, 2)
 				return tensor.Attention(tensor.AttentionArgs{Q: h, K: h, V: h, QueryRows: 4, KeyRows: 4, NumHeads: 2, KVHeads: 2,

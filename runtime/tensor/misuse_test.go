@@ -98,6 +98,8 @@ func TestMisuse(t *testing.T) {
 		{"conv1d", "[3 4]", func() { tensor.Conv1D(x, x, nil) }},
 		{"layer_norm weight", "[4 4]", func() { tensor.LayerNorm(x, w, nil, 0) }},
 		{"layer_norm bias", "[3 4]", func() { tensor.LayerNorm(x, v, x, 0) }},
+		{"layer_norm weight", "[4 4]", func() { tensor.AddLayerNorm(x, x, w, nil, 0) }},
+		{"add", "[3 4] and [4 4]", func() { tensor.AddRMSNorm(x, w, v, 0) }},
 		{"rms_norm", "scalar", func() { tensor.RMSNorm(scalar, v, 0) }},
 		{"rms_norm weight", "int32", func() { tensor.RMSNorm(x, n, 0) }},
 		{"swiglu up", "[4 4]", func() { tensor.SwiGLU(x, w) }},

@@ -3,45 +3,64 @@
 // Forward: a block takes one row and walks it two or three times; after the
 // first the row lies in the cache, so memory sees it once in and once out. The
 // variance is that of the differences from the mean, which keeps its digits
-// when the mean is large.
+// when the mean is large. With a residual, x + residual is stored in sum by a
+// walk of its own, in which each thread takes the columns that it takes in the
+// others, and what is normalised is sum, as rounded as memory has it.
 //
 // Backward: norm_grad_V runs NORM_BLOCKS blocks, block b taking rows b,
 // b+NORM_BLOCKS, ... Each thread owns V·8 columns and sums their weight
 // gradients in registers while it makes dx, so that dy and x are read from
 // memory once for both; the sums go to a partial row per block, which
 // norm_join adds in block order. The number of blocks is fixed: the bits do
-// not depend on the device.
+// not depend on the device. A residual's gradient is added to dx on the way out,
+// after dx is rounded, as an operation of its own would.
 #include "prelude.cuh"
 
 enum { THREADS = 256, GRAD_THREADS = 512 };
 
 struct NormArgs {
 	Array y, x, weight, bias; // a bias without data is absent
+	Array sum, residual;      // without a residual, x is normalised
 	float *mean, *rstd;       // mean is null for RMS norm
 	i64 rows, cols;
 	float eps;
 	int unused;
 };
 
-KERNEL(THREADS) layer_norm(const NormArgs a) {
-	i64 row = (i64)blockIdx.x * a.cols, end = row + a.cols;
-	float v[VEC], w[VEC], b[VEC], sum = 0.0f;
+// normalised is the array whose row a block normalises.
+DEVICE Array normalised(const NormArgs &a, i64 row, i64 end) {
+	if (!a.residual.data) return a.x;
+	float v[VEC], r[VEC];
 	for (i64 i = threadIdx.x * VEC; i < a.cols; i += blockDim.x * VEC) {
 		load(a.x, row + i, end, v);
+		load(a.residual, row + i, end, r);
+#pragma unroll
+		for (int j = 0; j < VEC; j++) v[j] += r[j];
+		store(a.sum, row + i, end, v);
+	}
+	return a.sum;
+}
+
+KERNEL(THREADS) layer_norm(const NormArgs a) {
+	i64 row = (i64)blockIdx.x * a.cols, end = row + a.cols;
+	Array x = normalised(a, row, end);
+	float v[VEC], w[VEC], b[VEC], sum = 0.0f;
+	for (i64 i = threadIdx.x * VEC; i < a.cols; i += blockDim.x * VEC) {
+		load(x, row + i, end, v);
 #pragma unroll
 		for (int j = 0; j < VEC; j++) sum += v[j];
 	}
 	float mean = block_reduce<AddFloat>(sum) / (float)a.cols;
 	sum = 0.0f;
 	for (i64 i = threadIdx.x * VEC; i < a.cols; i += blockDim.x * VEC) {
-		load(a.x, row + i, end, v);
+		load(x, row + i, end, v);
 #pragma unroll
 		for (int j = 0; j < VEC; j++)
 			if (i + j < a.cols) sum += (v[j] - mean) * (v[j] - mean);
 	}
 	float rstd = 1.0f / sqrtf(block_reduce<AddFloat>(sum) / (float)a.cols + a.eps);
 	for (i64 i = threadIdx.x * VEC; i < a.cols; i += blockDim.x * VEC) {
-		load(a.x, row + i, end, v);
+		load(x, row + i, end, v);
 		load(a.weight, i, a.cols, w);
 #pragma unroll
 		for (int j = 0; j < VEC; j++) b[j] = 0.0f;
@@ -58,15 +77,16 @@ KERNEL(THREADS) layer_norm(const NormArgs a) {
 
 KERNEL(THREADS) rms_norm(const NormArgs a) {
 	i64 row = (i64)blockIdx.x * a.cols, end = row + a.cols;
+	Array x = normalised(a, row, end);
 	float v[VEC], w[VEC], sum = 0.0f;
 	for (i64 i = threadIdx.x * VEC; i < a.cols; i += blockDim.x * VEC) {
-		load(a.x, row + i, end, v);
+		load(x, row + i, end, v);
 #pragma unroll
 		for (int j = 0; j < VEC; j++) sum += v[j] * v[j];
 	}
 	float rstd = 1.0f / sqrtf(block_reduce<AddFloat>(sum) / (float)a.cols + a.eps);
 	for (i64 i = threadIdx.x * VEC; i < a.cols; i += blockDim.x * VEC) {
-		load(a.x, row + i, end, v);
+		load(x, row + i, end, v);
 		load(a.weight, i, a.cols, w);
 #pragma unroll
 		for (int j = 0; j < VEC; j++) v[j] = v[j] * rstd * w[j];
@@ -76,11 +96,17 @@ KERNEL(THREADS) rms_norm(const NormArgs a) {
 }
 
 struct NormGradArgs {
-	Array dx, dy, x, weight;
+	Array dx, dy, x, weight, residual; // a residual without data is absent; it may be dx
 	const float *mean, *rstd;
 	float *dweight, *dbias; // partial sums [gridDim.x, cols], or null
 	i64 rows, cols;
 };
+
+// rounded is what a type keeps of a number.
+DEVICE float rounded(int type, float v) {
+	if (type == FLOAT32) return v;
+	return type == BFLOAT16 ? from_bf16(to_bf16(v)) : from_f16(to_f16(v));
+}
 
 template <int V> DEVICE void norm_grad(const NormGradArgs &a) {
 	float dw[V][VEC], db[V][VEC];
@@ -119,6 +145,11 @@ template <int V> DEVICE void norm_grad(const NormGradArgs &a) {
 			load(a.weight, i, a.cols, w);
 #pragma unroll
 			for (int j = 0; j < VEC; j++) v[j] = rstd * (g[j] * w[j] - sum - (v[j] - mean) * rstd * dot);
+			if (a.residual.data) {
+				load(a.residual, row + i, end, g);
+#pragma unroll
+				for (int j = 0; j < VEC; j++) v[j] = __fadd_rn(g[j], rounded(a.dx.type, v[j])); // not fused with the product
+			}
 			store(a.dx, row + i, end, v);
 		}
 	}

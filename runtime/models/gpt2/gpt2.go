@@ -128,6 +128,6 @@ func (b *block) forward(p *models.Pass, h *tensor.Tensor) *tensor.Tensor {
 	third := func(i int) tensor.HeadView {
 		return tensor.HeadView{X: qkv, Offset: i * b.sizes.hidden, Row: 3 * b.sizes.hidden, Head: s.HeadDim}
 	}
-	h = h.Add(b.proj.Forward(p.Attend(b.index, third(0), third(1), third(2), s)))
-	return h.Add(b.down.Forward(b.sizes.act(b.up.Forward(b.after.Forward(h)))))
+	h, x := b.after.ForwardSum(h, b.proj.Forward(p.Attend(b.index, third(0), third(1), third(2), s)))
+	return h.Add(b.down.Forward(b.sizes.act(b.up.Forward(x))))
 }

@@ -130,10 +130,12 @@ func newBlock(index int, s sizes) *block {
 func (b *block) forward(p *models.Pass, rotary *nn.RotaryTable, h *tensor.Tensor) *tensor.Tensor {
 	attended := b.attend(p, rotary, b.before.Forward(h))
 	if b.sizes.parallel { // x + attn(ln1(x)) + mlp(ln2(x))
-		return h.Add(attended).Add(b.mlp(b.after.Forward(h)))
+		// The sums come last, so that both norms' gradients are added to theirs.
+		y := b.mlp(b.after.Forward(h))
+		return h.Add(attended).Add(y)
 	}
-	h = h.Add(attended)
-	return h.Add(b.mlp(b.after.Forward(h)))
+	h, x := b.after.ForwardSum(h, attended)
+	return h.Add(b.mlp(x))
 }
 
 func (b *block) mlp(x *tensor.Tensor) *tensor.Tensor {

@@ -136,7 +136,6 @@ func (b *block) forward(p *models.Pass, rotary *nn.RotaryTable, h *tensor.Tensor
 	k := rotary.Turn(tensor.HeadsOf(b.k.Forward(x), s.KVHeads), rows, s.KVHeads, s.HeadDim, positions)
 	v := b.v.Forward(x)
 	attended := p.Attend(b.index, tensor.HeadsOf(q, s.NumHeads), tensor.HeadsOf(k, s.KVHeads), tensor.HeadsOf(v, s.KVHeads), s)
-	h = h.Add(b.o.Forward(attended))
-	x = b.after.Forward(h)
+	h, x = b.after.ForwardSum(h, b.o.Forward(attended))
 	return h.Add(b.down.Forward(tensor.SwiGLU(b.gate.Forward(x), b.up.Forward(x))))
 }

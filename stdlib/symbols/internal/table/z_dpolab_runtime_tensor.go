@@ -10,6 +10,8 @@ var pkg_dpolab_runtime_tensor = Package{
 	Path: "dpolab/runtime/tensor",
 	Name: "tensor",
 	Values: []Entry{
+		{"AddLayerNorm", tensor.AddLayerNorm},
+		{"AddRMSNorm", tensor.AddRMSNorm},
 		{"Attention", tensor.Attention},
 		{"Cat", tensor.Cat},
 		{"Checkpoint", tensor.Checkpoint},

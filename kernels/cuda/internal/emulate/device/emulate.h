@@ -103,6 +103,8 @@ template <class T> T min(T a, T b) { return a < b ? a : b; }
 template <class T> T max(T a, T b) { return a > b ? a : b; }
 inline float rsqrtf(float v) { return 1.0f / sqrtf(v); }
 inline float __expf(float v) { return expf(v); }
+// No contraction of sums here (emulate.go), nor of this one on a GPU.
+inline float __fadd_rn(float a, float b) { return a + b; }
 
 // The prelude's instructions.
 inline float from_bf16(uint16_t h) { return __uint_as_float((unsigned)h << 16); }
