@@ -21,6 +21,8 @@ type Event interface {
 	// Done reports whether the work before the event has finished. Any
 	// goroutine may ask, at any time, and is answered at once.
 	Done() bool
+	// Synchronize waits on the host until it has.
+	Synchronize()
 	// Release gives the event back. Waits for it that were handed to a queue
 	// before stay in force.
 	Release()
@@ -68,7 +70,8 @@ type Peers interface {
 }
 
 // Pinned is a backend with host memory that copies beside the computation can
-// use: page-locked, for CUDA.
+// use: page-locked, for CUDA. What is not given back goes when the instance is
+// closed.
 //
 // Composition: ordinary memory, Upload and Download.
 type Pinned interface {

@@ -55,6 +55,7 @@ type Backend struct {
 	compiled  []driver.Module     // of user's kernels
 	packed    *[maxArguments]byte // a launch's arguments, copied here so that theirs stay on the stack
 	staging   staging
+	pinned    map[unsafe.Pointer]bool // given out by AllocPinned
 	products  products
 	faults    *fault     // what kernels report, in host memory
 	beside    operations // the same on Transfer, for SumPeers
@@ -80,7 +81,7 @@ func New(d device.Device) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{dev: d, gpu: gpu, info: gpu.Info(), functions: map[string]*function{}, modules: map[string]driver.Module{}, packed: new([maxArguments]byte)}
+	b := &Backend{dev: d, gpu: gpu, info: gpu.Info(), functions: map[string]*function{}, modules: map[string]driver.Module{}, pinned: map[unsafe.Pointer]bool{}, packed: new([maxArguments]byte)}
 	if b.stream, err = gpu.NewStream(); err != nil {
 		return nil, fmt.Errorf("cuda: %s: %w", d, err)
 	}
@@ -127,7 +128,7 @@ func (b *Backend) Close() error {
 	for _, m := range b.compiled {
 		errs = append(errs, m.Unload())
 	}
-	errs = append(errs, b.closeProducts(), b.staging.close(), b.closeFaults(), b.allocator.close(), b.events.close(), b.stream.Destroy(), b.transfer.Destroy())
+	errs = append(errs, b.closeProducts(), b.staging.close(), b.closePinned(), b.closeFaults(), b.allocator.close(), b.events.close(), b.stream.Destroy(), b.transfer.Destroy())
 	return errors.Join(errs...)
 }
 

@@ -73,6 +73,22 @@ func (p *point) Done() bool {
 	return p.done || p.event == nil
 }
 
+// Synchronize waits without the lock, so that others may go on asking.
+func (p *point) Synchronize() {
+	p.mu.Lock()
+	e := p.event
+	if p.done {
+		e = nil
+	}
+	p.mu.Unlock()
+	if e == nil {
+		return
+	}
+	if err := e.Synchronize(); err != nil {
+		panic(&kernels.Error{Op: "synchronize", Err: err})
+	}
+}
+
 func (p *point) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,11 +136,28 @@ func (b *Backend) AllocPinned(n int) (unsafe.Pointer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %s: %d bytes of page-locked memory: %w", b.dev, n, err)
 	}
+	b.pinned[p] = true
 	return p, nil
 }
 
 // FreePinned gives it back.
-func (b *Backend) FreePinned(p unsafe.Pointer) { b.check("free_pinned", b.gpu.FreeHost(p)) }
+func (b *Backend) FreePinned(p unsafe.Pointer) {
+	if !b.pinned[p] {
+		panic(&kernels.Error{Op: "free_pinned", Err: fmt.Errorf("%s: %p was not allocated here", b.dev, p)})
+	}
+	delete(b.pinned, p)
+	b.check("free_pinned", b.gpu.FreeHost(p))
+}
+
+// closePinned frees what was not given back. The queues are idle.
+func (b *Backend) closePinned() error {
+	var errs []error
+	for p := range b.pinned {
+		errs = append(errs, b.gpu.FreeHost(p))
+	}
+	b.pinned = nil
+	return errors.Join(errs...)
+}
 
 // UploadPinned queues a copy on Transfer.
 func (b *Backend) UploadPinned(dst unsafe.Pointer, src []byte) {

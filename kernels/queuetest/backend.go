@@ -28,6 +28,9 @@ type Options struct {
 	Delay time.Duration
 	// Devices is how many there are; 0 means 8.
 	Devices int
+	// Observe, if given, is told of each "upload" and "download" of page-locked
+	// memory as it is handed over.
+	Observe func(what string)
 }
 
 // Register makes device.CUDA open such devices.
@@ -40,7 +43,11 @@ func Register(o Options) {
 		if d.Index < 0 || d.Index >= n {
 			return nil, fmt.Errorf("queuetest: no device %d, have %d", d.Index, n)
 		}
-		return New(d, max(threads, 1), o.Delay)
+		b, err := New(d, max(threads, 1), o.Delay)
+		if err == nil && o.Observe != nil {
+			b.observe = o.Observe
+		}
+		return b, err
 	})
 	kernels.RegisterList(device.CUDA, func() (list []device.Device, err error) {
 		for i := range n {
@@ -57,8 +64,9 @@ type Backend struct {
 	side *cpu.Backend // computes for the second queue
 	// queues holds nothing for Compute but its handle's worth: a queue that
 	// libraries may use as well.
-	queues [kernels.NumQueues]*queue
-	pinned map[unsafe.Pointer]bool
+	queues  [kernels.NumQueues]*queue
+	pinned  map[unsafe.Pointer]bool
+	observe func(what string)
 }
 
 var (
@@ -77,7 +85,7 @@ func New(d device.Device, threads int, delay time.Duration) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{Backend: main, dev: d, side: side, pinned: map[unsafe.Pointer]bool{}}
+	b := &Backend{Backend: main, dev: d, side: side, pinned: map[unsafe.Pointer]bool{}, observe: func(string) {}}
 	b.queues[kernels.Compute] = newQueue(0)
 	b.queues[kernels.Transfer] = newQueue(delay)
 	return b, nil
@@ -154,11 +162,16 @@ func (b *Backend) FreePinned(p unsafe.Pointer) {
 	b.side.Free(p)
 }
 
+// Pinned is how many blocks of AllocPinned are not given back.
+func (b *Backend) Pinned() int { return len(b.pinned) }
+
 func (b *Backend) UploadPinned(dst unsafe.Pointer, src []byte) {
+	b.observe("upload")
 	b.queues[kernels.Transfer].add(func() { copy(unsafe.Slice((*byte)(dst), len(src)), src) })
 }
 
 func (b *Backend) DownloadPinned(dst []byte, src unsafe.Pointer) {
+	b.observe("download")
 	b.queues[kernels.Transfer].add(func() { copy(dst, unsafe.Slice((*byte)(src), len(dst))) })
 }
 

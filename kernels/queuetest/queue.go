@@ -85,7 +85,8 @@ func (e event) Done() bool {
 	}
 }
 
-func (event) Release() {}
+func (e event) Synchronize() { <-e }
+func (event) Release()       {}
 
 //export queuetestLaunch
 func queuetestLaunch(s *C.stream, fn, arg unsafe.Pointer) {

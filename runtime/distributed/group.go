@@ -71,11 +71,15 @@ type ProcessGroup interface {
 	// Overlaps reports whether a started collective runs beside what the rank
 	// computes meanwhile.
 	Overlaps() bool
-	// StartAllGather and StartReduceScatter are AllGather and ReduceScatter
-	// whose result is there after Wait. Until then the pieces' memory must not
-	// be written, freed or read.
+	// StartAllGather, StartReduceScatter and StartAllReduce are AllGather,
+	// ReduceScatter and AllReduce whose result is there after Wait. Until then
+	// the arrays' memory must not be written, freed or read, but by what is
+	// handed to kernels.Transfer: collectives run there, behind everything that
+	// either queue was given before, and what follows them there sees their
+	// result.
 	StartAllGather(pieces []Piece) *Work
 	StartReduceScatter(pieces []Piece) *Work
+	StartAllReduce(arrays []kernels.Array) *Work
 	// AllGather fills each piece's Whole from every rank's Part, converting
 	// nothing: both have one type.
 	AllGather(pieces []Piece)

@@ -45,11 +45,19 @@ func (g *localGroup) enter(mine call) {
 	}
 }
 
+// stand waits until the device stands still, so that others may read its
+// memory or write what it has read. A rank by itself goes on.
+func (g *localGroup) stand() {
+	if g.Size() > 1 {
+		g.dev.Backend().Synchronize()
+	}
+}
+
 func (g *localGroup) AllGather(pieces []Piece) {
 	requireDivided("all-gather", pieces, g.rank, g.meeting.members)
 	requireOneType("all-gather", pieces)
 	be := g.dev.Backend()
-	be.Synchronize()
+	g.stand()
 	g.enter(call{name: "all-gather", pieces: pieces})
 	for r, c := range g.meeting.calls {
 		for i, p := range c.pieces {
@@ -60,7 +68,7 @@ func (g *localGroup) AllGather(pieces []Piece) {
 			}
 		}
 	}
-	be.Synchronize()
+	g.stand()
 	g.meet("all-gather")
 }
 
@@ -72,13 +80,13 @@ func (g *localGroup) StartAllGather(pieces []Piece) *Work {
 func (g *localGroup) ReduceScatter(pieces []Piece) {
 	requireDivided("reduce-scatter", pieces, g.rank, g.meeting.members)
 	requireSummable("reduce-scatter", pieces)
-	g.dev.Backend().Synchronize()
+	g.stand()
 	g.enter(call{name: "reduce-scatter", pieces: pieces})
 	for i, p := range pieces {
 		lo, hi := p.Offsets[g.rank], p.Offsets[g.rank+1]
 		g.sum(p.Part, i, lo, hi)
 	}
-	g.dev.Backend().Synchronize()
+	g.stand()
 	g.meet("reduce-scatter")
 }
 
@@ -87,17 +95,22 @@ func (g *localGroup) StartReduceScatter(pieces []Piece) *Work {
 	return done()
 }
 
+func (g *localGroup) StartAllReduce(arrays []kernels.Array) *Work {
+	g.AllReduce(arrays)
+	return done()
+}
+
 func (g *localGroup) AllReduce(arrays []kernels.Array) {
 	pieces := divided(arrays, g.Size())
 	requireSummable("all-reduce", pieces)
-	g.dev.Backend().Synchronize()
+	g.stand()
 	g.enter(call{name: "all-reduce", pieces: pieces})
 	// Each rank sums its own run in place, then everybody copies the runs.
 	for i, p := range pieces {
 		lo, hi := p.Offsets[g.rank], p.Offsets[g.rank+1]
 		g.sum(p.Whole.Slice(lo, hi), i, lo, hi)
 	}
-	g.dev.Backend().Synchronize()
+	g.stand()
 	g.meet("all-reduce")
 	for r, c := range g.meeting.calls {
 		if r == g.rank {
@@ -110,7 +123,7 @@ func (g *localGroup) AllReduce(arrays []kernels.Array) {
 			}
 		}
 	}
-	g.dev.Backend().Synchronize()
+	g.stand()
 	g.meet("all-reduce")
 }
 
@@ -160,13 +173,13 @@ func scratch(dev *tensor.Device, n int, dt dtype.DType) kernels.Array {
 func (g *localGroup) Broadcast(arrays []kernels.Array, root int) {
 	requireRoot(root, g.Size())
 	name := fmt.Sprintf("broadcast from %d", root)
-	g.dev.Backend().Synchronize()
+	g.stand()
 	g.enter(call{name: name, pieces: whole(arrays)})
 	if g.rank != root {
 		for i, p := range g.meeting.calls[root].pieces {
 			g.dev.Backend().Copy(arrays[i], p.Whole)
 		}
-		g.dev.Backend().Synchronize()
+		g.stand()
 	}
 	g.meet(name)
 }

@@ -149,7 +149,9 @@ func (g *ncclGroup) StartReduceScatter(pieces []Piece) *Work {
 	})
 }
 
-func (g *ncclGroup) AllReduce(arrays []kernels.Array) {
+func (g *ncclGroup) AllReduce(arrays []kernels.Array) { g.StartAllReduce(arrays).Wait() }
+
+func (g *ncclGroup) StartAllReduce(arrays []kernels.Array) *Work {
 	const name = "all-reduce"
 	pieces := whole(arrays)
 	requireSummable(name, pieces)
@@ -159,7 +161,7 @@ func (g *ncclGroup) AllReduce(arrays []kernels.Array) {
 			ops = append(ops, nccl.Op{Kind: nccl.AllReduce, Send: a, Recv: a})
 		}
 	}
-	g.start(name, pieces, ops).Wait()
+	return g.start(name, pieces, ops)
 }
 
 func (g *ncclGroup) Broadcast(arrays []kernels.Array, root int) {

@@ -36,10 +36,11 @@ func (s *shared) release() {
 
 func (g *peerGroup) Overlaps() bool { return g.Size() > 1 }
 
-// exchange hands this rank's call and the point that q has reached to the
-// others, and makes the second queue go on only when all have reached theirs.
-func (g *peerGroup) exchange(mine call, q kernels.Queue) []call {
-	mine.ready = share(g.peers.Record(q), g.Size())
+// exchange hands this rank's call and the point that its second queue has
+// reached to the others, and makes that queue go on only when all have reached
+// theirs.
+func (g *peerGroup) exchange(mine call) []call {
+	mine.ready = share(g.peers.Record(kernels.Transfer), g.Size())
 	calls, err := g.meeting.exchange(g.rank, mine, of(mine.name, g.module))
 	if err == nil {
 		err = g.meeting.agree(g.rank, calls)
@@ -54,10 +55,19 @@ func (g *peerGroup) exchange(mine call, q kernels.Queue) []call {
 	return calls
 }
 
+// begin is exchange at the beginning of a collective: behind what the ranks
+// have computed so far, too.
+func (g *peerGroup) begin(mine call) []call {
+	computed := g.peers.Record(kernels.Compute)
+	g.peers.Wait(kernels.Transfer, computed)
+	computed.Release()
+	return g.exchange(mine)
+}
+
 // finish ends a collective: what any rank computes after Wait comes after all
 // have read its memory.
 func (g *peerGroup) finish(name string) *Work {
-	g.exchange(call{name: name}, kernels.Transfer)
+	g.exchange(call{name: name})
 	e := g.peers.Record(kernels.Transfer)
 	return NewWork(func() {
 		g.peers.Wait(kernels.Compute, e)
@@ -71,7 +81,7 @@ func (g *peerGroup) StartAllGather(pieces []Piece) *Work {
 	const name = "all-gather"
 	requireDivided(name, pieces, g.rank, g.meeting.members)
 	requireOneType(name, pieces)
-	for r, c := range g.exchange(call{name: name, pieces: pieces}, kernels.Compute) {
+	for r, c := range g.begin(call{name: name, pieces: pieces}) {
 		for i, p := range c.pieces {
 			o := pieces[i].Offsets
 			dst := pieces[i].Whole.Slice(o[r], o[r+1])
@@ -89,7 +99,7 @@ func (g *peerGroup) StartReduceScatter(pieces []Piece) *Work {
 	const name = "reduce-scatter"
 	requireDivided(name, pieces, g.rank, g.meeting.members)
 	requireSummable(name, pieces)
-	calls := g.exchange(call{name: name, pieces: pieces}, kernels.Compute)
+	calls := g.begin(call{name: name, pieces: pieces})
 	for i, p := range pieces {
 		g.sumRun(p.Part, calls, i, p.Offsets[g.rank], p.Offsets[g.rank+1])
 	}
@@ -108,11 +118,13 @@ func (g *peerGroup) sumRun(dst kernels.Array, calls []call, i, lo, hi int) {
 	g.peers.SumPeers(dst, srcs)
 }
 
-func (g *peerGroup) AllReduce(arrays []kernels.Array) {
+func (g *peerGroup) AllReduce(arrays []kernels.Array) { g.StartAllReduce(arrays).Wait() }
+
+func (g *peerGroup) StartAllReduce(arrays []kernels.Array) *Work {
 	const name = "all-reduce"
 	pieces := divided(arrays, g.Size())
 	requireSummable(name, pieces)
-	calls := g.exchange(call{name: name, pieces: pieces}, kernels.Compute)
+	calls := g.begin(call{name: name, pieces: pieces})
 	all := make([][]Piece, len(calls))
 	for r, c := range calls {
 		all[r] = c.pieces
@@ -122,7 +134,7 @@ func (g *peerGroup) AllReduce(arrays []kernels.Array) {
 		lo, hi := p.Offsets[g.rank], p.Offsets[g.rank+1]
 		g.sumRun(p.Whole.Slice(lo, hi), calls, i, lo, hi)
 	}
-	g.exchange(call{name: name}, kernels.Transfer)
+	g.exchange(call{name: name})
 	for r, theirs := range all {
 		for i, p := range theirs {
 			if lo, hi := p.Offsets[r], p.Offsets[r+1]; r != g.rank && hi > lo {
@@ -130,13 +142,13 @@ func (g *peerGroup) AllReduce(arrays []kernels.Array) {
 			}
 		}
 	}
-	g.finish(name).Wait()
+	return g.finish(name)
 }
 
 func (g *peerGroup) Broadcast(arrays []kernels.Array, root int) {
 	requireRoot(root, g.Size())
 	name := fmt.Sprintf("broadcast from %d", root)
-	calls := g.exchange(call{name: name, pieces: whole(arrays)}, kernels.Compute)
+	calls := g.begin(call{name: name, pieces: whole(arrays)})
 	if g.rank != root {
 		for i, p := range calls[root].pieces {
 			if p.Whole.Len > 0 {

@@ -25,7 +25,9 @@
 // before it has computed its gradients. One group ahead, one behind, no more;
 // schedule.go has the rules. When things happen changes by it, what is computed
 // does not. With Config.CPUOffload masters, gradients and optimizer state live
-// on the host, which changes no bit either.
+// on the host, which changes no bit either: a block's rows are uploaded ahead as
+// they are gathered ahead, and its gradients come back behind as they are
+// reduced behind (courier.go).
 //
 // # Precision
 //

@@ -23,6 +23,8 @@ type group struct {
 	pending   bool // a backward pass has begun and its gradients are not reduced yet
 	gathering *gathering
 	schedule  *schedule
+	courier   *courier // between home and dev, where that is done beside the computation
+	outbox    outbox
 	// next and previous are the neighbours in forward, nil at the ends.
 	next, previous *group
 }
@@ -128,35 +130,52 @@ func (g *group) gather() {
 			p.Value.Restore()
 		}
 		local := g.send(p)
-		pieces = append(pieces, distributed.Piece{Whole: p.Value.Array(), Part: local.Array(),
-			Offsets: elementOffsets(p, g.mesh.Shard.Size())})
+		if local != p.Value {
+			pieces = append(pieces, distributed.Piece{Whole: p.Value.Array(), Part: local.Array(),
+				Offsets: elementOffsets(p, g.mesh.Shard.Size())})
+		}
 	}
-	if len(pieces) > 0 {
+	mail := g.gathering.mail
+	if len(mail) > 0 {
+		g.courier.upload(&g.outbox, mail)
+	}
+	switch {
+	case len(pieces) > 0: // behind the upload
 		g.mesh.Shard.Label(g.name)
 		g.gathering.work = g.mesh.Shard.StartAllGather(pieces)
+	case len(mail) > 0:
+		g.gathering.work = g.courier.arrival()
 	}
 }
 
 // send returns this rank's rows as they are gathered: in the compute type,
-// which halves the traffic, and on the device.
+// which halves the traffic, and on the device. Where they are all rows, they
+// are the gathered parameter itself. What the courier brings is on its way
+// only when it has been given all of the group's.
 func (g *group) send(p *nn.Parameter) *tensor.Tensor {
-	rows := p.Shard
-	if dt := g.mp.compute(rows.DType()); dt != rows.DType() {
+	rows, dt := p.Shard, g.mp.compute(p.Shard.DType())
+	if !g.offloaded() && dt == rows.DType() {
+		return rows
+	}
+	there := p.Value
+	if g.mesh.Shard.Size() > 1 {
+		there = tensor.Empty(g.dev, dt, rows.Shape()...).Keep()
+		g.gathering.casts = append(g.gathering.casts, there)
+	}
+	switch {
+	case g.courier != nil:
+		g.gathering.mail = append(g.gathering.mail, letter{rows, there})
+	case !g.offloaded():
+		g.dev.Backend().Copy(there.Array(), rows.Array())
+	case dt == rows.DType():
+		move(there, g.home, rows.Array())
+	default:
 		cast := tensor.Empty(g.home, dt, rows.Shape()...).Keep()
 		g.home.Backend().Copy(cast.Array(), rows.Array())
-		rows = cast
+		move(there, g.home, cast.Array())
+		cast.Release()
 	}
-	if g.offloaded() {
-		there := moved(g.dev, rows)
-		if rows != p.Shard {
-			rows.Release()
-		}
-		rows = there
-	}
-	if rows != p.Shard {
-		g.gathering.casts = append(g.gathering.casts, rows)
-	}
-	return rows
+	return there
 }
 
 // prepare sets up a new Value as the leaf that backward fills.
@@ -178,9 +197,14 @@ func (g *group) drop() {
 	g.whole = false
 }
 
+// runsAhead reports whether gathering runs beside what the rank computes
+// meanwhile.
+func (g *group) runsAhead() bool { return g.courier != nil || g.mesh.Shard.Overlaps() }
+
 // forget drops the gathered parameters and their tensors, so that the next
 // unshard makes new ones of whatever type is then wanted.
 func (g *group) forget() {
+	g.outbox.free(g.courier)
 	if g.gathering != nil {
 		g.gathering.release()
 		g.gathering = nil

@@ -37,13 +37,14 @@ type Config struct {
 // Model is a module whose parameters are sharded. The module itself is used as
 // before: its forward gathers what it needs.
 type Model struct {
-	Module nn.Module
-	Mesh   *Mesh
-	dev    *tensor.Device
-	home   *tensor.Device // where masters live
-	groups []*group       // the blocks in order, then the root
-	order  *schedule
-	config Config
+	Module  nn.Module
+	Mesh    *Mesh
+	dev     *tensor.Device
+	home    *tensor.Device // where masters live
+	groups  []*group       // the blocks in order, then the root
+	order   *schedule
+	courier *courier // nil where masters are on the device, or on the way to it nothing overlaps
+	config  Config
 }
 
 // FullyShard spreads m's parameters over the ranks of r's world, in place. The
@@ -83,6 +84,7 @@ func FullyShard(m nn.Module, r *distributed.Rank, cfg Config) (*Model, error) {
 			return nil, fmt.Errorf("fsdp: CPUOffload: %w", err)
 		}
 	}
+	f.courier = newCourier(f.dev, f.home)
 	f.partition(blocks)
 	for _, g := range f.groups {
 		g.shard(cfg.MasterDType)
@@ -122,7 +124,7 @@ func (f *Model) partition(blocks []nn.Module) {
 		total[np.Parameter]++
 	}
 	for i := 0; i <= len(blocks); i++ {
-		g := &group{mesh: f.Mesh, dev: f.dev, home: f.home, mp: f.config.MixedPrecision, name: "root", root: i == len(blocks), schedule: f.order}
+		g := &group{mesh: f.Mesh, dev: f.dev, home: f.home, mp: f.config.MixedPrecision, name: "root", root: i == len(blocks), schedule: f.order, courier: f.courier}
 		if i < len(blocks) {
 			g.name = fmt.Sprintf("%s %d", f.config.BlockName, i)
 			g.reshard = f.config.Strategy != ShardGradOp && f.config.Strategy != NoShard
@@ -230,6 +232,16 @@ func (f *Model) Recover() {
 	for _, g := range f.groups {
 		g.pending = false
 		g.forget()
+	}
+}
+
+// Release gives back what the model holds besides its parameters: page-locked
+// memory, and what is under way to and from it. The model must not be used
+// again.
+func (f *Model) Release() {
+	if f.courier != nil {
+		f.Recover()
+		f.courier.close()
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // the time it is started until the mean is added to the shards' gradients.
 type reduction struct {
 	g       *group
-	work    *distributed.Work
+	work    []*distributed.Work // over the ranks of a shard, then over its replicas
+	arrived *delivery           // the parts on the host, where the courier brings them
 	trained []*nn.Parameter
 	grads   []*tensor.Tensor // of the full parameters
 	parts   []*tensor.Tensor // this rank's rows of their sum
@@ -27,7 +28,7 @@ func (g *group) reduce() {
 	g.drop()
 	g.dev.NoGrad(func() {
 		g.dev.Scope(func() *tensor.Tensor {
-			if g.mesh.world == 1 {
+			if g.mesh.world == 1 && g.courier == nil {
 				g.handOver()
 			} else {
 				g.startReduction()
@@ -68,6 +69,9 @@ func (g *group) startReduction() {
 		}
 		dt := g.mp.reduce(p.Shard.DType())
 		grad := p.Value.Grad()
+		if grad == nil && g.mesh.world == 1 {
+			continue // nothing to add
+		}
 		if grad == nil { // unused in this microbatch on this rank, not on others
 			grad = tensor.Zeros(g.dev, dt, p.Shape()...).Keep()
 		} else {
@@ -90,9 +94,20 @@ func (g *group) startReduction() {
 	g.schedule.follow(r)
 	if g.mesh.Shard.Size() > 1 {
 		g.mesh.Shard.Label(g.name)
-		r.work = g.mesh.Shard.StartReduceScatter(pieces)
+		r.work = append(r.work, g.mesh.Shard.StartReduceScatter(pieces))
 	}
-	if !g.mesh.Shard.Overlaps() {
+	if g.mesh.Replicate.Size() > 1 {
+		arrays := make([]kernels.Array, len(r.parts))
+		for i, p := range r.parts {
+			arrays[i] = p.Array()
+		}
+		g.mesh.Replicate.Label(g.name)
+		r.work = append(r.work, g.mesh.Replicate.StartAllReduce(arrays))
+	}
+	if g.courier != nil {
+		r.arrived = g.courier.download(r.parts)
+	}
+	if g.courier == nil && !g.mesh.Shard.Overlaps() && !g.mesh.Replicate.Overlaps() {
 		g.schedule.settle()
 	}
 }
@@ -101,16 +116,14 @@ func (g *group) startReduction() {
 func (r *reduction) complete() {
 	defer r.release()
 	g := r.g
-	if r.work != nil {
-		r.work.Wait()
+	for _, w := range r.work {
+		w.Wait()
 	}
-	if g.mesh.Replicate.Size() > 1 {
-		arrays := make([]kernels.Array, len(r.parts))
-		for i, p := range r.parts {
-			arrays[i] = p.Array()
+	if r.arrived != nil {
+		for i, sum := range r.arrived.wait() {
+			g.add(r.trained[i], sum)
 		}
-		g.mesh.Replicate.Label(g.name)
-		g.mesh.Replicate.AllReduce(arrays)
+		return
 	}
 	for i, p := range r.trained {
 		g.accumulate(p, r.parts[i])
@@ -118,6 +131,9 @@ func (r *reduction) complete() {
 }
 
 func (r *reduction) release() {
+	if r.arrived != nil {
+		r.arrived.release()
+	}
 	for i := range r.grads {
 		r.grads[i].Release()
 		r.parts[i].Release()
@@ -134,18 +150,21 @@ func masterGradType(p *nn.Parameter) dtype.DType {
 	return dtype.Float32
 }
 
-// accumulate adds the sum over ranks, divided by their number, to the master
-// gradient, where that lives.
+// accumulate adds the sum over ranks to the master gradient, where that lives.
 func (g *group) accumulate(p *nn.Parameter, sum *tensor.Tensor) {
-	home := p.Shard.Device()
-	grad := p.Shard.Grad()
-	if grad == nil {
-		grad = tensor.Zeros(home, masterGradType(p), p.Shard.Shape()...)
-		p.Shard.SetGrad(grad)
-	}
-	if home != g.dev {
-		sum = moved(home, sum)
+	if g.offloaded() {
+		sum = moved(g.home, sum)
 		defer sum.Release()
 	}
-	home.Backend().AddScaled(grad.Array(), 1/float64(g.mesh.world), sum.Array())
+	g.add(p, sum.Array())
+}
+
+// add adds a sum over ranks, which is at home, divided by their number.
+func (g *group) add(p *nn.Parameter, sum kernels.Array) {
+	grad := p.Shard.Grad()
+	if grad == nil {
+		grad = tensor.Zeros(g.home, masterGradType(p), p.Shard.Shape()...)
+		p.Shard.SetGrad(grad)
+	}
+	g.home.Backend().AddScaled(grad.Array(), 1/float64(g.mesh.world), sum)
 }

@@ -10,8 +10,8 @@ import (
 // is gathered ahead of its turn and at most one waits for its gradients to be
 // reduced, so the memory this takes is bounded by two blocks.
 //
-// Groups whose collectives do not overlap with anything (the CPU's) are neither
-// gathered ahead nor reduced behind.
+// Groups whose collectives and transfers do not overlap with anything (the
+// CPU's) are neither gathered ahead nor reduced behind.
 type schedule struct {
 	last   *group     // to be gathered in this forward, nil before the first
 	final  *group     // the block whose backward comes first
@@ -24,6 +24,7 @@ type schedule struct {
 type gathering struct {
 	work  *distributed.Work
 	casts []*tensor.Tensor // what it sends, where that is not the master itself
+	mail  []letter         // what comes from the host first
 }
 
 func (p *gathering) release() {
@@ -58,7 +59,7 @@ func (s *schedule) enterBackward(g *group) {
 }
 
 func (s *schedule) prefetch(g *group) {
-	if g == nil || g.whole || g.gathering != nil || !g.mesh.Shard.Overlaps() {
+	if g == nil || g.whole || g.gathering != nil || !g.runsAhead() {
 		return
 	}
 	g.start()

@@ -138,6 +138,10 @@ func (t *Tensor) Array() kernels.Array {
 // the write fails with an error instead of using changed values.
 func (t *Tensor) Touch() { t.storage.version++ }
 
+// Version counts the in-place writes of t's memory: whoever keeps a copy sees
+// by it whether the copy is old.
+func (t *Tensor) Version() int { return t.storage.version }
+
 // view returns another handle on t's memory with no history.
 func (t *Tensor) view(offset int, shape []int) *Tensor {
 	if t.dead {

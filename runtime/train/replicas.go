@@ -232,6 +232,9 @@ func (p *Replicas) Save(dir string, dt dtype.DType, tok *tokenizer.Tokenizer) er
 // Release frees the model on all ranks. It must not be used again.
 func (p *Replicas) Release() error {
 	return p.world.Run(func(r *distributed.Rank) error {
+		if f := p.sharded[r.Rank]; f != nil {
+			f.Release()
+		}
 		if m := p.models[r.Rank]; m != nil {
 			nn.ZeroGrad(m)
 			nn.Release(m)

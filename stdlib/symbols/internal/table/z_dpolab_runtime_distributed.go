@@ -40,6 +40,7 @@ type wrap_dpolab_runtime_distributed_ProcessGroup struct {
 	WReduceScatter      func(a0 []distributed.Piece)
 	WSize               func() int
 	WStartAllGather     func(a0 []distributed.Piece) *distributed.Work
+	WStartAllReduce     func(a0 []kernels.Array) *distributed.Work
 	WStartReduceScatter func(a0 []distributed.Piece) *distributed.Work
 	WSumHost            func(a0 []float64)
 }
@@ -82,6 +83,10 @@ func (w wrap_dpolab_runtime_distributed_ProcessGroup) Size() int {
 
 func (w wrap_dpolab_runtime_distributed_ProcessGroup) StartAllGather(a0 []distributed.Piece) *distributed.Work {
 	return w.WStartAllGather(a0)
+}
+
+func (w wrap_dpolab_runtime_distributed_ProcessGroup) StartAllReduce(a0 []kernels.Array) *distributed.Work {
+	return w.WStartAllReduce(a0)
 }
 
 func (w wrap_dpolab_runtime_distributed_ProcessGroup) StartReduceScatter(a0 []distributed.Piece) *distributed.Work {
