@@ -30,7 +30,7 @@ static void unary(int op, arr dst, arr src, int64_t n) {
 		case 11: MAP(tanh_f(x));
 		case 12: MAP(x * sigmoid_f(x));
 		case 13: MAP(x * phi_f(x));
-		case 14: MAP(0.5f * x * (1.0f + gelu_tanh_t(x)));
+		case 14: MAP(x * gelu_tanh_gate(x));
 		}
 		done(dst, at, ys, m);
 	}
@@ -48,8 +48,8 @@ static inline __attribute__((always_inline)) float silu_slope(float x) {
 	return s * (1.0f + x * (1.0f - s));
 }
 static inline __attribute__((always_inline)) float gelu_tanh_grad(float x) {
-	float t = gelu_tanh_t(x);
-	return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * gelu_tanh_slope(x);
+	float s = gelu_tanh_gate(x);
+	return s + x * s * (1.0f - s) * gelu_tanh_slope(x);
 }
 static inline __attribute__((always_inline)) float sigmoid_slope(float x) {
 	float s = sigmoid_f(x);

@@ -106,9 +106,10 @@ static inline __attribute__((always_inline)) float erf_f(float x) {
 
 static inline __attribute__((always_inline)) float phi_f(float x) { return 0.5f + 0.5f * erf_f(x * 0.70710678f); }
 
-// The inner tanh of the GELU approximation and its argument's slope.
-static inline __attribute__((always_inline)) float gelu_tanh_t(float x) { return tanh_f(0.79788456f * (x + 0.044715f * x * x * x)); }
-static inline __attribute__((always_inline)) float gelu_tanh_slope(float x) { return 0.79788456f * (1.0f + 0.134145f * x * x); }
+// The gate of the GELU approximation, (1 + tanh u)/2 = sigmoid(2u), which takes
+// one exponential and loses no digits where tanh is near -1; and the slope of 2u.
+static inline __attribute__((always_inline)) float gelu_tanh_gate(float x) { return sigmoid_f(1.59576912f * (x + 0.044715f * x * x * x)); }
+static inline __attribute__((always_inline)) float gelu_tanh_slope(float x) { return 1.59576912f * (1.0f + 0.134145f * x * x); }
 
 static inline __attribute__((always_inline)) float hsum(vf v) {
 	float s = 0;

@@ -14,6 +14,17 @@ static void add_row(arr s, arr x, arr r, int64_t row, int64_t cols) {
 	}
 }
 
+// block_sum adds up n elements in double precision: rows may be far from zero.
+static double block_sum(const float *x, int64_t n) {
+	double part[16] = {0}, sum = 0;
+	int64_t i = 0;
+	for (; i + 16 <= n; i += 16)
+		for (int j = 0; j < 16; j++) part[j] += x[i + j];
+	for (; i < n; i++) sum += x[i];
+	for (int j = 0; j < 16; j++) sum += part[j];
+	return sum;
+}
+
 // If res is given, x0 + res is stored in x first.
 static void layer_norm(arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps) {
 	float bx[BLOCK], bw[BLOCK], bb[BLOCK], by[BLOCK];
@@ -23,7 +34,7 @@ static void layer_norm(arr y, float *mean, float *rstd, arr x, arr x0, arr res, 
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
 			const float *xs = in(x, r * cols + at, m, bx);
-			for (int64_t i = 0; i < m; i++) sum += xs[i];
+			sum += block_sum(xs, m);
 		}
 		float mu = (float)(sum / (double)cols);
 		for (int64_t at = 0; at < cols; at += BLOCK) {
