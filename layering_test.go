@@ -28,6 +28,7 @@ var layers = []string{
 	"kernels/cuda/internal/fake",
 	"kernels/cuda/ptx",
 	"kernels/cuda",
+	"kernels/cuda/cells",
 	"kernels/queuetest",
 	"kernels/nccl",
 	"kernels/nccl/nccltest",

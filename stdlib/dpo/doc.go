@@ -40,6 +40,9 @@
 // Run or Step. Metrics, schedules and callbacks run there too, one at a time,
 // so that no function of a cell is ever called by two goroutines at once.
 //
+// On a GPU a loss may use kernels of its own: [CompileCUDA] makes operations,
+// differentiable ones too, of CUDA C in a string.
+//
 // # Training by hand
 //
 // [Trainer.NextBatch], [Trainer.Forward], [Trainer.Backward] and

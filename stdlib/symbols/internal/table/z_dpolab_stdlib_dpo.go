@@ -22,6 +22,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 		{"CompareCurves", dpo.CompareCurves},
 		{"ComparePrecisions", dpo.ComparePrecisions},
 		{"CompareRuns", dpo.CompareRuns},
+		{"CompileCUDA", dpo.CompileCUDA},
 		{"ComputeLogProbs", dpo.ComputeLogProbs},
 		{"ComputeTokenLogProbs", dpo.ComputeTokenLogProbs},
 		{"Context", dpo.Context},
@@ -84,6 +85,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 	},
 	Types: []Entry{
 		{"Batch", (*dpo.Batch)(nil)},
+		{"CUDAKernels", (*dpo.CUDAKernels)(nil)},
 		{"Callback", (*dpo.Callback)(nil)},
 		{"DType", (*dpo.DType)(nil)},
 		{"DemoSet", (*dpo.DemoSet)(nil)},
@@ -91,6 +93,7 @@ var pkg_dpolab_stdlib_dpo = Package{
 		{"FSDPConfig", (*dpo.FSDPConfig)(nil)},
 		{"Figure", (*dpo.Figure)(nil)},
 		{"GenerationConfig", (*dpo.GenerationConfig)(nil)},
+		{"Grid", (*dpo.Grid)(nil)},
 		{"History", (*dpo.History)(nil)},
 		{"LoadOption", (*dpo.LoadOption)(nil)},
 		{"LogProbs", (*dpo.LogProbs)(nil)},
