@@ -26,20 +26,22 @@ var crew struct {
 	idle []*worker // the last to finish is called first: it may not sleep yet
 	// places counts the threads that open backends may use.
 	places int
-	// awake counts the goroutines that compute or look out.
-	awake atomic.Int32
+	// awake counts the goroutines that compute or look out, busy those that
+	// compute.
+	awake, busy atomic.Int32
 }
 
 type worker struct {
-	call  signal
-	job   *job
-	index int
-	turn  turn
+	call signal
+	job  *job
+	turn turn
 }
 
 // job is one run. Jobs are used again.
 type job struct {
 	fn      func(w int, t *turn)
+	parts   int
+	taken   atomic.Int32 // parts
 	left    atomic.Int32 // workers that have not finished
 	end     signal
 	mu      sync.Mutex
@@ -48,24 +50,36 @@ type job struct {
 
 var jobs = sync.Pool{New: func() any { return &job{end: newSignal()} }}
 
-// run calls fn(0) … fn(workers-1) at once and waits. A panic in any is raised
-// here.
-func (b *Backend) run(workers int, fn func(w int, t *turn)) {
+// run calls fn(0) … fn(parts-1) and waits: at once as far as there are
+// processors that no other goroutine computes on, one after the other beyond
+// that. More goroutines than processors would wait for those among them that do
+// not run, in the middle of an operation that they share. A panic in any is
+// raised here.
+func (b *Backend) run(parts int, fn func(w int, t *turn)) {
 	b.turn.end()
-	if workers <= 1 {
-		if workers == 1 {
+	if parts <= 1 {
+		if parts == 1 {
 			fn(0, &b.turn)
 		}
 		return
 	}
-	j := jobs.Get().(*job)
-	j.fn, j.failure = fn, nil
-	j.left.Store(int32(workers - 1))
-	crew.awake.Add(1)
-	for w := 1; w < workers; w++ {
-		call(j, w)
+	helpers := reserve(parts - 1)
+	defer crew.busy.Add(-1)
+	if helpers == 0 {
+		for w := range parts {
+			fn(w, &b.turn)
+		}
+		return
 	}
-	j.do(0, &b.turn)
+	j := jobs.Get().(*job)
+	j.fn, j.parts, j.failure = fn, parts, nil
+	j.taken.Store(0)
+	j.left.Store(int32(helpers))
+	crew.awake.Add(1)
+	for range helpers {
+		call(j)
+	}
+	j.do(&b.turn)
 	j.end.wait()
 	crew.awake.Add(-1)
 	failure := j.failure
@@ -76,7 +90,21 @@ func (b *Backend) run(workers int, fn func(w int, t *turn)) {
 	}
 }
 
-func (j *job) do(index int, t *turn) {
+// reserve counts the caller as computing, and as many helpers, at most n, as
+// there are processors left for.
+func reserve(n int) (helpers int) {
+	most, _ := device.Processors()
+	for {
+		busy := crew.busy.Load()
+		helpers = max(0, min(n, most-int(busy)-1))
+		if crew.busy.CompareAndSwap(busy, busy+1+int32(helpers)) {
+			return helpers
+		}
+	}
+}
+
+// do takes parts until none is left.
+func (j *job) do(t *turn) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.mu.Lock()
@@ -84,11 +112,13 @@ func (j *job) do(index int, t *turn) {
 			j.mu.Unlock()
 		}
 	}()
-	j.fn(index, t)
+	for w := int(j.taken.Add(1)) - 1; w < j.parts; w = int(j.taken.Add(1)) - 1 {
+		j.fn(w, t)
+	}
 }
 
-// call has an idle worker, or else a new one, do its part of a job.
-func call(j *job, index int) {
+// call has an idle worker, or else a new one, take part in a job.
+func call(j *job) {
 	crew.mu.Lock()
 	var w *worker
 	if n := len(crew.idle); n > 0 {
@@ -101,7 +131,7 @@ func call(j *job, index int) {
 		crew.awake.Add(1)
 		go w.work()
 	}
-	w.job, w.index = j, index
+	w.job = j
 	w.call.raise()
 }
 
@@ -110,8 +140,9 @@ func (w *worker) work() {
 		w.call.wait()
 		j := w.job
 		w.turn.end()
-		j.do(w.index, &w.turn)
+		j.do(&w.turn)
 		w.job = nil
+		crew.busy.Add(-1)
 		crew.mu.Lock()
 		crew.idle = append(crew.idle, w)
 		crew.mu.Unlock()
