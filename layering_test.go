@@ -20,6 +20,7 @@ var layers = []string{
 	"kernels/kerneltest",
 	"kernels/cpu",
 	"kernels/internal/find",
+	"kernels/internal/dl",
 	"kernels/cuda/internal/driver",
 	"kernels/cuda/internal/blas",
 	"kernels/cuda/internal/nvrtc",

@@ -1,43 +1,10 @@
-#define _GNU_SOURCE
 #include "blas.h"
-#include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { TRANSA = 3, TRANSB = 4, EPILOGUE = 7, BIAS_POINTER = 8 };        // of a description
 enum { BATCH_COUNT = 5, BATCH_STRIDE = 6 };                               // of a layout
 enum { MAX_WORKSPACE = 1, REDUCTION_SCHEMES = 3, ALIGN_A = 5, ALIGN_B = 6, ALIGN_C = 7, ALIGN_D = 8 }; // of a preference
 enum { EPILOGUE_BIAS = 4, REAL_32F = 0 };
-
-int lt_load(lt_library *lib, const char *path, char *message, int size) {
-	void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!so) {
-		snprintf(message, size, "%s", dlerror());
-		return -1;
-	}
-	const struct { const char *name; void **to; } names[] = {
-		{"cublasLtGetVersion", (void **)&lib->version},
-		{"cublasLtCreate", (void **)&lib->create},
-		{"cublasLtDestroy", (void **)&lib->destroy},
-		{"cublasLtMatmulDescCreate", (void **)&lib->desc_create},
-		{"cublasLtMatmulDescDestroy", (void **)&lib->desc_destroy},
-		{"cublasLtMatmulDescSetAttribute", (void **)&lib->desc_set},
-		{"cublasLtMatrixLayoutCreate", (void **)&lib->layout_create},
-		{"cublasLtMatrixLayoutDestroy", (void **)&lib->layout_destroy},
-		{"cublasLtMatrixLayoutSetAttribute", (void **)&lib->layout_set},
-		{"cublasLtMatmulPreferenceCreate", (void **)&lib->preference_create},
-		{"cublasLtMatmulPreferenceDestroy", (void **)&lib->preference_destroy},
-		{"cublasLtMatmulPreferenceSetAttribute", (void **)&lib->preference_set},
-		{"cublasLtMatmulAlgoGetHeuristic", (void **)&lib->heuristic},
-		{"cublasLtMatmul", (void **)&lib->matmul},
-	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (!(*names[i].to = dlsym(so, names[i].name))) {
-			snprintf(message, size, "%s: no function %s", path, names[i].name);
-			return -1;
-		}
-	return 0;
-}
 
 size_t lt_version(lt_library *lib) { return lib->version(); }
 int lt_create(lt_library *lib, void **handle) { return lib->create(handle); }

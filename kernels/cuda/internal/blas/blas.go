@@ -15,7 +15,6 @@
 // nothing is moved.
 package blas
 
-// #cgo LDFLAGS: -ldl
 // #include <stdlib.h>
 // #include "blas.h"
 import "C"
@@ -24,6 +23,8 @@ import (
 	"errors"
 	"fmt"
 	"unsafe"
+
+	"dpolab/kernels/internal/dl"
 )
 
 // Type is an element type, by cudaDataType's number.
@@ -49,16 +50,24 @@ type Library struct {
 	path string
 }
 
+// functions are the library's, in the order of the fields of C.lt_library, which has no
+// others.
+var functions = [...]string{
+	"cublasLtGetVersion", "cublasLtCreate", "cublasLtDestroy", "cublasLtMatmulDescCreate",
+	"cublasLtMatmulDescDestroy", "cublasLtMatmulDescSetAttribute", "cublasLtMatrixLayoutCreate", "cublasLtMatrixLayoutDestroy",
+	"cublasLtMatrixLayoutSetAttribute", "cublasLtMatmulPreferenceCreate", "cublasLtMatmulPreferenceDestroy", "cublasLtMatmulPreferenceSetAttribute",
+	"cublasLtMatmulAlgoGetHeuristic", "cublasLtMatmul",
+}
+
+// The table and the structure have one length.
+var _ = [1]int{}[len(functions)*8-int(unsafe.Sizeof(C.lt_library{}))]
+
 // Load opens the library at path.
 func Load(path string) (*Library, error) {
-	name := C.CString(path)
-	defer C.free(unsafe.Pointer(name))
-	const size = 512
-	message := (*C.char)(C.calloc(1, size))
-	defer C.free(unsafe.Pointer(message))
 	l := &Library{path: path}
-	if C.lt_load(&l.lib, name, message, size) != 0 {
-		return nil, errors.New(C.GoString(message))
+	slots := (*[len(functions)]unsafe.Pointer)(unsafe.Pointer(&l.lib))
+	if err := dl.Open(path, functions[:], slots[:]); err != nil {
+		return nil, err
 	}
 	return l, nil
 }

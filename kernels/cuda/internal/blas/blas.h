@@ -29,7 +29,7 @@ typedef struct {
 	int (*heuristic)(void *handle, void *desc, void *a, void *b, void *c, void *d, void *preference, int asked, lt_result *results, int *got);
 	int (*matmul)(void *handle, void *desc, const void *alpha, const void *a, void *al, const void *b, void *bl, const void *beta,
 		const void *c, void *cl, void *d, void *dl, const void *algorithm, void *workspace, size_t size, void *stream);
-} lt_library;
+} lt_library; // functions in the order of their names in blas.go
 
 // A column-major product.
 typedef struct {
@@ -45,7 +45,6 @@ typedef struct {
 	int bias;
 } lt_plan;
 
-int lt_load(lt_library *lib, const char *path, char *message, int size);
 size_t lt_version(lt_library *lib);
 int lt_create(lt_library *lib, void **handle);
 int lt_destroy(lt_library *lib, void *handle);

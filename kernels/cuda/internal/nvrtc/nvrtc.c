@@ -1,33 +1,5 @@
-#define _GNU_SOURCE
 #include "nvrtc.h"
-#include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-int rtc_load(rtc_library *lib, const char *path, char *message, int size) {
-	void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!so) {
-		snprintf(message, size, "%s", dlerror());
-		return -1;
-	}
-	const struct { const char *name; void **to; } names[] = {
-		{"nvrtcVersion", (void **)&lib->version},
-		{"nvrtcCreateProgram", (void **)&lib->create},
-		{"nvrtcCompileProgram", (void **)&lib->compile},
-		{"nvrtcDestroyProgram", (void **)&lib->destroy},
-		{"nvrtcGetProgramLogSize", (void **)&lib->log_size},
-		{"nvrtcGetProgramLog", (void **)&lib->log},
-		{"nvrtcGetCUBINSize", (void **)&lib->cubin_size},
-		{"nvrtcGetCUBIN", (void **)&lib->cubin},
-		{"nvrtcGetErrorString", (void **)&lib->text},
-	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (!(*names[i].to = dlsym(so, names[i].name))) {
-			snprintf(message, size, "%s: no function %s", path, names[i].name);
-			return -1;
-		}
-	return 0;
-}
 
 int rtc_version(rtc_library *lib, int *major, int *minor) { return lib->version(major, minor); }
 const char *rtc_text(rtc_library *lib, int code) { return lib->text(code); }

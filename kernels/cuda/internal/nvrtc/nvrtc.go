@@ -2,16 +2,16 @@
 // while the program runs, and keeps what it compiled on disk.
 package nvrtc
 
-// #cgo LDFLAGS: -ldl
 // #include <stdlib.h>
 // #include "nvrtc.h"
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unsafe"
+
+	"dpolab/kernels/internal/dl"
 )
 
 // Library is an opened compiler.
@@ -20,16 +20,23 @@ type Library struct {
 	path string
 }
 
+// functions are the library's, in the order of the fields of C.rtc_library, which has no
+// others.
+var functions = [...]string{
+	"nvrtcVersion", "nvrtcCreateProgram", "nvrtcCompileProgram", "nvrtcDestroyProgram",
+	"nvrtcGetProgramLogSize", "nvrtcGetProgramLog", "nvrtcGetCUBINSize", "nvrtcGetCUBIN",
+	"nvrtcGetErrorString",
+}
+
+// The table and the structure have one length.
+var _ = [1]int{}[len(functions)*8-int(unsafe.Sizeof(C.rtc_library{}))]
+
 // Load opens the library at path.
 func Load(path string) (*Library, error) {
-	name := C.CString(path)
-	defer C.free(unsafe.Pointer(name))
-	const size = 512
-	message := (*C.char)(C.calloc(1, size))
-	defer C.free(unsafe.Pointer(message))
 	l := &Library{path: path}
-	if C.rtc_load(&l.lib, name, message, size) != 0 {
-		return nil, errors.New(C.GoString(message))
+	slots := (*[len(functions)]unsafe.Pointer)(unsafe.Pointer(&l.lib))
+	if err := dl.Open(path, functions[:], slots[:]); err != nil {
+		return nil, err
 	}
 	return l, nil
 }

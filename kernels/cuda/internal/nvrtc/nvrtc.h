@@ -10,7 +10,7 @@ typedef struct {
 	int (*cubin_size)(void *program, size_t *size);
 	int (*cubin)(void *program, char *image);
 	const char *(*text)(int code);
-} rtc_library;
+} rtc_library; // functions in the order of their names in nvrtc.go
 
 // What a compilation gives; both are freed by rtc_release.
 typedef struct {
@@ -18,7 +18,6 @@ typedef struct {
 	size_t size;
 } rtc_result;
 
-int rtc_load(rtc_library *lib, const char *path, char *message, int size);
 int rtc_version(rtc_library *lib, int *major, int *minor);
 int rtc_compile(rtc_library *lib, const char *name, const char *source, int options, char **argv, rtc_result *result);
 const char *rtc_text(rtc_library *lib, int code);
