@@ -52,13 +52,7 @@ static void reduce_cols(int op, arr dst, arr src, int64_t mid, int64_t inner, in
 	for (int64_t at = lo; at < hi; at += BLOCK) {
 		int64_t m = hi - at < BLOCK ? hi - at : BLOCK;
 		for (int64_t i = 0; i < m; i++) acc[i] = op == 0 ? 0.0f : op == 1 ? -INFINITY : INFINITY;
-		int64_t r = 0;
-		if (op == 0 && src.type == F32) // four rows for each time that the sums are read and written
-			for (; r + 4 <= mid; r += 4) {
-				const float *x = (const float *)src.p + r * inner + at, *y = x + inner, *z = y + inner, *w = z + inner;
-				for (int64_t i = 0; i < m; i++) acc[i] += (x[i] + y[i]) + (z[i] + w[i]);
-			}
-		for (; r < mid; r++) {
+		for (int64_t r = 0; r < mid; r++) {
 			const float *xs = in(src, r * inner + at, m, buf);
 			if (op == 0)
 				for (int64_t i = 0; i < m; i++) acc[i] += xs[i];
