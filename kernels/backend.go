@@ -6,9 +6,10 @@
 //
 // [Backend] is what every backend must provide; it is enough to train any
 // model, slowly. The optional interfaces in fused.go ([Norms], [Rotary],
-// [Attention], [LogProbs], [Gated]) are fused kernels: each is documented by
-// the composition of required operations it stands for, and a backend without
-// one gets that composition from the tensor package.
+// [Attention], [LogProbs], [Gated]) and [Lists] are fused kernels: each is
+// documented by the composition of required operations it stands for, and a
+// backend without one gets that composition from the tensor package, or from
+// [CopyAll] and [AddScaledAll] here.
 //
 // A backend registers an opener for its device type; [Open] returns a new,
 // independent instance with its own allocator and statistics. One instance is

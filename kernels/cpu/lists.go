@@ -1,10 +1,15 @@
 package cpu
 
+// #include "cpu.h"
+import "C"
+
 import (
 	"fmt"
 
 	"dpolab/kernels"
 )
+
+var _ kernels.Lists = (*Backend)(nil)
 
 // piece is elements [lo, hi) of one tensor of a list.
 type piece struct{ tensor, lo, hi int }
@@ -54,4 +59,18 @@ func sameLists(op string, first []kernels.Array, others ...[]kernels.Array) {
 			same(op, first[i], o[i])
 		}
 	}
+}
+
+func (b *Backend) CopyAll(dsts, srcs []kernels.Array) {
+	sameLists("copy", dsts, srcs)
+	b.overList(pieces(dsts), func(_ int, p piece) {
+		C.call_convert(b.ops, part(dsts[p.tensor], p.lo, p.hi), part(srcs[p.tensor], p.lo, p.hi), C.int64_t(p.hi-p.lo))
+	})
+}
+
+func (b *Backend) AddScaledAll(dsts []kernels.Array, alpha float64, xs []kernels.Array) {
+	sameLists("add_scaled", dsts, xs)
+	b.overList(pieces(dsts), func(_ int, p piece) {
+		C.call_add_scaled(b.ops, part(dsts[p.tensor], p.lo, p.hi), C.float(alpha), part(xs[p.tensor], p.lo, p.hi), C.int64_t(p.hi-p.lo))
+	})
 }

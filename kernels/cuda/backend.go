@@ -70,6 +70,7 @@ var (
 	_ kernels.Attention = (*Backend)(nil)
 	_ kernels.LogProbs  = (*Backend)(nil)
 	_ kernels.Gated     = (*Backend)(nil)
+	_ kernels.Lists     = (*Backend)(nil)
 	_ kernels.Peers     = (*Backend)(nil)
 	_ kernels.Pinned    = (*Backend)(nil)
 	_ kernels.Selective = (*Backend)(nil)

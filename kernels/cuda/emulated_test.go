@@ -30,6 +30,7 @@ var (
 	_ kernels.Attention = (*emulated)(nil)
 	_ kernels.LogProbs  = (*emulated)(nil)
 	_ kernels.Gated     = (*emulated)(nil)
+	_ kernels.Lists     = (*emulated)(nil)
 )
 
 var library = sync.OnceValues(func() (*emulate.Library, error) {

@@ -52,3 +52,42 @@ func updates(op string, params, grads []kernels.Array, states ...[]kernels.Array
 	}
 	return rows, blocks
 }
+
+type listTensor struct {
+	y, x     array
+	n, first int64
+}
+
+type listArgs struct {
+	tensors uintptr
+	count   int32
+	mul     float32
+}
+
+func (o *operations) CopyAll(dsts, srcs []kernels.Array) { o.overList("convert_list", dsts, srcs, 1) }
+
+func (o *operations) AddScaledAll(dsts []kernels.Array, alpha float64, xs []kernels.Array) {
+	o.overList("add_scaled_list", dsts, xs, alpha)
+}
+
+// listPiece is PIECE of elementwise.cu.
+const listPiece = 16384
+
+func (o *operations) overList(op string, ys, xs []kernels.Array, mul float64) {
+	if len(xs) != len(ys) {
+		panic(&kernels.Error{Op: op, Err: fmt.Errorf("%d tensors against %d", len(ys), len(xs))})
+	}
+	rows, blocks := make([]listTensor, 0, len(ys)), 0
+	for i, y := range ys {
+		if same(op, y, xs[i]); y.Len > 0 {
+			rows = append(rows, listTensor{operand(op, y), operand(op, xs[i]), int64(y.Len), int64(blocks)})
+			blocks += ceil(y.Len, listPiece)
+		}
+	}
+	if blocks == 0 {
+		return
+	}
+	tensors := table(o, op, rows)
+	defer o.on.Free(tensors)
+	run(o, op, [3]int{blocks, 1, 1}, 256, 0, &listArgs{uintptr(tensors), int32(len(rows)), float32(mul)})
+}

@@ -54,7 +54,9 @@ func TestOneLaunchForAModel(t *testing.T) {
 	o.AdamW(lists[0], lists[1], lists[2], lists[3], 1, kernels.AdamWArgs{LR: 1, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1})
 	o.RMSprop(lists[0], lists[1], lists[2], nil, nil, 1, kernels.RMSpropArgs{LR: 1, Alpha: 0.99, Eps: 1e-8})
 	o.SGD(lists[0], lists[1], lists[2], 1, kernels.SGDArgs{LR: 1, Momentum: 0.9})
-	if want := []string{"sum_squares", "join_squares", "adamw", "rmsprop", "sgd"}; !slices.Equal(c.kernels, want) {
+	o.CopyAll(lists[2], lists[1])
+	o.AddScaledAll(lists[2], 0.5, lists[1])
+	if want := []string{"sum_squares", "join_squares", "adamw", "rmsprop", "sgd", "convert_list", "add_scaled_list"}; !slices.Equal(c.kernels, want) {
 		t.Errorf("launched %v, want %v", c.kernels, want)
 	}
 	if c.downloads != 1 {

@@ -18,7 +18,7 @@ var mirrors = map[string]any{
 	"CopyStridedArgs": copyStridedArgs{}, "TransposeArgs": transposeArgs{}, "GatherArgs": gatherArgs{}, "ScatterArgs": scatterArgs{},
 	"ReduceArgs": reduceArgs{}, "SumSquaresArgs": sumSquaresArgs{}, "JoinSquaresArgs": joinSquaresArgs{}, "SoftmaxArgs": softmaxArgs{},
 	"NormArgs": normArgs{}, "NormGradArgs": normGradArgs{}, "NormJoinArgs": normJoinArgs{}, "RotaryArgs": rotaryArgs{},
-	"SquaresTensor": squaresTensor{}, "UpdateTensor": updateTensor{}, "AdamwArgs": adamwArgs{}, "RmspropArgs": rmspropArgs{}, "SgdArgs": sgdArgs{},
+	"ListTensor": listTensor{}, "ListArgs": listArgs{}, "SquaresTensor": squaresTensor{}, "UpdateTensor": updateTensor{}, "AdamwArgs": adamwArgs{}, "RmspropArgs": rmspropArgs{}, "SgdArgs": sgdArgs{},
 	"LogprobArgs": logprobArgs{}, "LogprobFinishArgs": logprobFinishArgs{}, "LogprobGradArgs": logprobGradArgs{},
 	"Segment": kernels.Segment{}, "QueryTile": queryTile{}, "KeyTile": keyTile{}, "Sight": sight{}, "Strides": strides{}, "AttentionArgs": attentionArgs{},
 }

@@ -59,7 +59,7 @@ type Case struct {
 func Cases() []Case {
 	var out []Case
 	for _, family := range []func() []Case{elementwiseCases, copyCases, gatedCases, movementCases, reduceCases, gemmCases,
-		normCases, rotaryCases, attentionCases, logProbCases, updateCases} {
+		normCases, rotaryCases, attentionCases, logProbCases, updateCases, listCases} {
 		out = append(out, family()...)
 	}
 	return out

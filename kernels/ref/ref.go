@@ -37,6 +37,7 @@ var (
 	_ kernels.Attention = (*Backend)(nil)
 	_ kernels.LogProbs  = (*Backend)(nil)
 	_ kernels.Gated     = (*Backend)(nil)
+	_ kernels.Lists     = (*Backend)(nil)
 )
 
 // New returns an instance for a device.

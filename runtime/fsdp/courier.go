@@ -134,12 +134,16 @@ func (c *courier) upload(box *outbox, mail []letter) {
 		box.buffer, box.of = c.take(size), make([]edition, len(mail))
 	}
 	arrays, _ := layout(there, box.at)
+	var old, masters []kernels.Array
 	for i, m := range mail {
 		if now := (edition{m.rows, m.rows.Version()}); box.of[i] != now {
-			box.idle()
-			c.home.Backend().Copy(arrays[i], m.rows.Array())
+			old, masters = append(old, arrays[i]), append(masters, m.rows.Array())
 			box.of[i] = now
 		}
+	}
+	if len(old) > 0 {
+		box.idle()
+		kernels.CopyAll(c.home.Backend(), old, masters)
 	}
 	c.follow()
 	for i, m := range mail {

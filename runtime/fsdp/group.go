@@ -1,6 +1,7 @@
 package fsdp
 
 import (
+	"dpolab/kernels"
 	"dpolab/kernels/dtype"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/nn"
@@ -135,6 +136,7 @@ func (g *group) gather() {
 				Offsets: elementOffsets(p, g.mesh.Shard.Size())})
 		}
 	}
+	kernels.CopyAll(g.dev.Backend(), g.gathering.casts, g.gathering.masters)
 	mail := g.gathering.mail
 	if len(mail) > 0 {
 		g.courier.upload(&g.outbox, mail)
@@ -150,8 +152,8 @@ func (g *group) gather() {
 
 // send returns this rank's rows as they are gathered: in the compute type,
 // which halves the traffic, and on the device. Where they are all rows, they
-// are the gathered parameter itself. What the courier brings is on its way
-// only when it has been given all of the group's.
+// are the gathered parameter itself. They are cast, or on their way, only when
+// the group's are all known.
 func (g *group) send(p *nn.Parameter) *tensor.Tensor {
 	rows, dt := p.Shard, g.mp.compute(p.Shard.DType())
 	if !g.offloaded() && dt == rows.DType() {
@@ -160,13 +162,13 @@ func (g *group) send(p *nn.Parameter) *tensor.Tensor {
 	there := p.Value
 	if g.mesh.Shard.Size() > 1 {
 		there = tensor.Empty(g.dev, dt, rows.Shape()...).Keep()
-		g.gathering.casts = append(g.gathering.casts, there)
+		g.gathering.sent = append(g.gathering.sent, there)
 	}
 	switch {
 	case g.courier != nil:
 		g.gathering.mail = append(g.gathering.mail, letter{rows, there})
 	case !g.offloaded():
-		g.dev.Backend().Copy(there.Array(), rows.Array())
+		g.gathering.casts, g.gathering.masters = append(g.gathering.casts, there.Array()), append(g.gathering.masters, rows.Array())
 	case dt == rows.DType():
 		move(there, g.home, rows.Array())
 	default:

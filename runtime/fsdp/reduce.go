@@ -41,6 +41,8 @@ func (g *group) reduce() {
 // handOver is the reduction of a world of one rank: nothing to sum, and often
 // nothing to convert.
 func (g *group) handOver() {
+	var trained []*nn.Parameter
+	var grads []*tensor.Tensor
 	for _, np := range g.params {
 		p := np.Parameter
 		if !p.Trainable() {
@@ -53,10 +55,11 @@ func (g *group) handOver() {
 		case p.Shard.Grad() == nil && grad.DType() == masterGradType(p) && !g.offloaded():
 			p.Shard.SetGrad(grad.Detach())
 		default:
-			g.accumulate(p, grad)
+			trained, grads = append(trained, p), append(grads, grad.Detach())
 		}
 		p.Value.ZeroGrad()
 	}
+	g.accumulate(trained, grads)
 }
 
 func (g *group) startReduction() {
@@ -120,14 +123,10 @@ func (r *reduction) complete() {
 		w.Wait()
 	}
 	if r.arrived != nil {
-		for i, sum := range r.arrived.wait() {
-			g.add(r.trained[i], sum)
-		}
+		g.add(r.trained, r.arrived.wait())
 		return
 	}
-	for i, p := range r.trained {
-		g.accumulate(p, r.parts[i])
-	}
+	g.accumulate(r.trained, r.parts)
 }
 
 func (r *reduction) release() {
@@ -150,21 +149,27 @@ func masterGradType(p *nn.Parameter) dtype.DType {
 	return dtype.Float32
 }
 
-// accumulate adds the sum over ranks to the master gradient, where that lives.
-func (g *group) accumulate(p *nn.Parameter, sum *tensor.Tensor) {
-	if g.offloaded() {
-		sum = moved(g.home, sum)
-		defer sum.Release()
+// accumulate adds sums over ranks to the master gradients, where those live.
+func (g *group) accumulate(trained []*nn.Parameter, sums []*tensor.Tensor) {
+	arrays := make([]kernels.Array, len(sums))
+	for i, s := range sums {
+		if g.offloaded() {
+			s = moved(g.home, s)
+			defer s.Release()
+		}
+		arrays[i] = s.Array()
 	}
-	g.add(p, sum.Array())
+	g.add(trained, arrays)
 }
 
-// add adds a sum over ranks, which is at home, divided by their number.
-func (g *group) add(p *nn.Parameter, sum kernels.Array) {
-	grad := p.Shard.Grad()
-	if grad == nil {
-		grad = tensor.Zeros(g.home, masterGradType(p), p.Shard.Shape()...)
-		p.Shard.SetGrad(grad)
+// add adds sums over ranks, which are at home, divided by their number.
+func (g *group) add(trained []*nn.Parameter, sums []kernels.Array) {
+	grads := make([]kernels.Array, len(trained))
+	for i, p := range trained {
+		if p.Shard.Grad() == nil {
+			p.Shard.SetGrad(tensor.Zeros(g.home, masterGradType(p), p.Shard.Shape()...))
+		}
+		grads[i] = p.Shard.Grad().Array()
 	}
-	g.home.Backend().AddScaled(grad.Array(), 1/float64(g.mesh.world), sum)
+	kernels.AddScaledAll(g.home.Backend(), grads, 1/float64(g.mesh.world), sums)
 }

@@ -1,6 +1,7 @@
 package fsdp
 
 import (
+	"dpolab/kernels"
 	"dpolab/runtime/distributed"
 	"dpolab/runtime/tensor"
 )
@@ -22,13 +23,14 @@ type schedule struct {
 
 // gathering is an all-gather under way.
 type gathering struct {
-	work  *distributed.Work
-	casts []*tensor.Tensor // what it sends, where that is not the master itself
-	mail  []letter         // what comes from the host first
+	work           *distributed.Work
+	sent           []*tensor.Tensor // what goes to other ranks, where that is not the master itself
+	mail           []letter         // what comes from the host first
+	casts, masters []kernels.Array  // what is cast first, and from what
 }
 
 func (p *gathering) release() {
-	for _, t := range p.casts {
+	for _, t := range p.sent {
 		t.Release()
 	}
 }

@@ -4,7 +4,7 @@
 // 2048. Every operand is read once and every result written once, in 16-byte
 // accesses where addresses allow, so all of these run at memory speed. No
 // element depends on another: the bits cannot vary.
-#include "prelude.cuh"
+#include "lists.cuh"
 
 enum { THREADS = 256 };
 
@@ -231,4 +231,42 @@ KERNEL(THREADS) sum_peers(const SumPeersArgs a) {
 		for (int j = 0; j < VEC; j++) total[j] = s == 0 ? v[j] : total[j] + v[j];
 	}
 	store(a.y, i, a.n, total);
+}
+
+// convert_list and add_scaled_list are convert and add_scaled over a list of
+// tensors; a block takes a piece of 16384 elements of one.
+enum { PIECE = 16384 };
+
+struct ListTensor {
+	Array y, x;
+	i64 n, first;
+};
+
+struct ListArgs {
+	const ListTensor *tensors;
+	int count;
+	float mul;
+};
+
+KERNEL(THREADS) convert_list(const ListArgs a) {
+	ListTensor t = row_of_block(a.tensors, a.count);
+	i64 from = from_of(t.first, PIECE), to = to_of(from, PIECE, t.n);
+	float v[VEC];
+	for (i64 i = from + threadIdx.x * VEC; i < to; i += THREADS * VEC) {
+		load(t.x, i, to, v);
+		store(t.y, i, to, v);
+	}
+}
+
+KERNEL(THREADS) add_scaled_list(const ListArgs a) {
+	ListTensor t = row_of_block(a.tensors, a.count);
+	i64 from = from_of(t.first, PIECE), to = to_of(from, PIECE, t.n);
+	float v[VEC], y[VEC];
+	for (i64 i = from + threadIdx.x * VEC; i < to; i += THREADS * VEC) {
+		load(t.x, i, to, v);
+		load(t.y, i, to, y);
+#pragma unroll
+		for (int j = 0; j < VEC; j++) y[j] += a.mul * v[j];
+		store(t.y, i, to, y);
+	}
 }
