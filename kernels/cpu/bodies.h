@@ -13,6 +13,8 @@
 #define STR1(a) STR2(a)
 
 typedef float vf __attribute__((vector_size(VW * 4), aligned(4), may_alias));
+typedef uint16_t vh __attribute__((vector_size(VW * 2), aligned(2), may_alias));
+typedef uint32_t vu __attribute__((vector_size(VW * 4), aligned(4), may_alias));
 typedef int32_t vi __attribute__((vector_size(VW * 4), aligned(4), may_alias));
 
 // Elements per block that a kernel widens to float32 at a time: small enough

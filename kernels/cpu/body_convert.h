@@ -6,6 +6,13 @@ static inline uint16_t to_bf16(float x) {
 	return (uint16_t)((b & 0x7fffffff) > 0x7f800000 ? (b >> 16) | 0x40 : r);
 }
 
+// to_bf16s is to_bf16 of a vector, from_bf16s the way back.
+static inline __attribute__((always_inline)) vh to_bf16s(vf x) {
+	vu b = (vu)x, top = b >> 16, r = (b + 0x7fff + (top & 1)) >> 16, nan = (vu)((vi)(b & 0x7fffffff) > 0x7f800000);
+	return __builtin_convertvector((nan & (top | 0x40)) | (~nan & r), vh);
+}
+static inline __attribute__((always_inline)) vf from_bf16s(vh x) { return (vf)(__builtin_convertvector(x, vu) << 16); }
+
 static inline uint16_t to_f16(float x) {
 	uint32_t b = (uint32_t)f_bits(x), sign = b >> 16 & 0x8000, a = b & 0x7fffffff;
 	if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (a >> 13 & 0x1ff));
@@ -68,7 +75,9 @@ static inline void narrow(arr x, int64_t at, const float *restrict s, int64_t n)
 		return;
 	case BF16: {
 		uint16_t *d = (uint16_t *)x.p + at;
-		for (int64_t i = 0; i < n; i++) d[i] = to_bf16(s[i]);
+		int64_t i = 0;
+		for (; i + VW <= n; i += VW) *(vh *)(d + i) = to_bf16s(*(const vf *)(s + i));
+		for (; i < n; i++) d[i] = to_bf16(s[i]);
 		return;
 	}
 	case F16: {

@@ -3,7 +3,6 @@
 // float32 (or one pair of bfloat16) of each of its width rows or columns.
 
 typedef int32_t vi2 __attribute__((vector_size(VW * 4), aligned(2), may_alias));
-typedef uint16_t vh __attribute__((vector_size(VW * 2), aligned(2), may_alias));
 
 // transpose turns VW rows of VW lanes: each round interleaves the two halves,
 // which turns the joint index of row and lane by one bit.

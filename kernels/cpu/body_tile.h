@@ -93,6 +93,18 @@ static __attribute__((noinline)) void tile_pairs(int64_t k, const uint32_t *rest
 // rounded once. bias holds NR floats.
 static __attribute__((noinline)) void tile_store(const float *restrict sums, arr c, int64_t at, int64_t ldc, int rows, int cols, float alpha, float beta, const float *bias) {
 	float old[NR], wide[NR];
+	if (c.type == BF16 && cols == NR) { // a row at a time would go through memory twice more
+		for (int i = 0; i < rows; i++, at += ldc, sums += NR)
+#pragma GCC unroll 4
+			for (int j = 0; j < NR; j += VW) {
+				vh *d = (vh *)((uint16_t *)c.p + at + j);
+				vf v = alpha * *(const vf *)(sums + j);
+				if (beta != 0) v += beta * from_bf16s(*d);
+				if (bias) v += *(const vf *)(bias + j);
+				*d = to_bf16s(v);
+			}
+		return;
+	}
 	int whole = c.type == F32 && cols == NR;
 	for (int i = 0; i < rows; i++, at += ldc, sums += NR) {
 		float *d = whole ? (float *)c.p + at : wide;
