@@ -115,7 +115,7 @@ loss/train  a beta 0.05 0.6931 → `},
 func TestBadWords(t *testing.T) {
 	bin := build(t, "beta-sweep")
 	for _, c := range []struct{ word, want string }{
-		{"curvs=x", "dpo.CheckSettings: want one of curves, devices, model.fsdp_policy_mp, steps, got curvs\n"},
+		{"curvs=x", "dpo.CheckSettings: want one of curves, devices, model.fsdp_policy_mp, steps, threads, got curvs\n"},
 		{"steps=many", "dpo.IntSetting: want a whole number for steps, got \"many\"\n"},
 		{"steps", "dpo.IntSetting: argument: want key=value, got \"steps\"\n"},
 	} {
