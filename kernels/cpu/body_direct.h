@@ -16,18 +16,7 @@ static __attribute__((noinline)) void direct_tile(int64_t k, const float *a, int
 			for (int j = 0; j < NRV; j++) acc[i][j] = (vf){0};
 		k -= run;
 #pragma GCC unroll 2
-		for (; run > 0; run--, a += ap, b += ldb) {
-			vf bv[NRV];
-#pragma GCC unroll 4
-			for (int j = 0; j < NRV; j++) bv[j] = *(const vf *)(b + j * VW);
-#pragma GCC unroll 16
-			for (int i = 0; i < MR; i++) {
-				vf s;
-				REPEAT(s, a + i * ai);
-#pragma GCC unroll 4
-				for (int j = 0; j < NRV; j++) MULTIPLY_ADD(acc[i][j], s, bv[j]);
-			}
-		}
+		for (; run > 0; run--, a += ap, b += ldb) tile_step(acc, a, ai, b);
 #pragma GCC unroll 16
 		for (int i = 0; i < MR; i++) {
 			if (i >= rows) break;

@@ -103,18 +103,3 @@ static void gemm_few(const gemm_args *g, int64_t j0, int64_t j1) {
 		}
 	}
 }
-
-// product is a whole product of float32 blocks on one thread, for the kernels
-// that are made of it. Its depth is cut so that the panels fit the scratch.
-static inline void product(float *scratch, int ta, int tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-	enum { A_FLOATS = RB * MR * DEPTH + MARGIN, COLS = (GEMM_SCRATCH - A_FLOATS) / DEPTH / NR * NR };
-	float *pa = scratch, *pb = scratch + (A_FLOATS + 15) / 16 * 16;
-	for (int64_t p = 0; p < k || p == 0; p += DEPTH, beta = 1)
-		for (int64_t j = 0; j < n; j += COLS) {
-			gemm_args g = {.a = {(void *)(a + (ta ? p * lda : p)), F32}, .b = {(void *)(b + (tb ? j * ldb + p : p * ldb + j)), F32}, .c = {c + j, F32},
-			               .m = m, .n = n - j < COLS ? n - j : COLS, .k = k - p < DEPTH ? k - p : DEPTH, .lda = lda, .ldb = ldb, .ldc = ldc,
-			               .ta = ta, .tb = tb, .alpha = alpha, .beta = beta, .pb = pb};
-			gemm_pack(&g, 0, g.n);
-			gemm_rows(&g, 0, m, 0, g.n, pa);
-		}
-}

@@ -29,15 +29,16 @@ static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *r
 #define MULTIPLY_ADD(acc, x, y) (acc) += (x) * (y)
 #endif
 
-// tile_step adds the products of one step of both panels.
-static inline __attribute__((always_inline)) void tile_step(vf acc[MR][NRV], const float *a, const float *b) {
+// tile_step adds the products of one step: of the elements of A that lie apart
+// from each other, and NR of B in a row.
+static inline __attribute__((always_inline)) void tile_step(vf acc[MR][NRV], const float *a, int64_t apart, const float *b) {
 	vf bv[NRV];
 #pragma GCC unroll 4
 	for (int j = 0; j < NRV; j++) bv[j] = *(const vf *)(b + j * VW);
 #pragma GCC unroll 16
 	for (int i = 0; i < MR; i++) {
 		vf s;
-		REPEAT(s, a + i);
+		REPEAT(s, a + i * apart);
 #pragma GCC unroll 4
 		for (int j = 0; j < NRV; j++) MULTIPLY_ADD(acc[i][j], s, bv[j]);
 	}
@@ -57,8 +58,8 @@ static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict
 		for (int j = 0; j < NRV; j++) acc[i][j] = (vf){0};
 	for (; k >= STEPS; k -= STEPS, a += STEPS * MR, b += STEPS * NR)
 #pragma GCC unroll 8
-		for (int u = 0; u < STEPS; u++) tile_step(acc, a + u * MR, b + u * NR);
-	for (; k > 0; k--, a += MR, b += NR) tile_step(acc, a, b);
+		for (int u = 0; u < STEPS; u++) tile_step(acc, a + u * MR, 1, b + u * NR);
+	for (; k > 0; k--, a += MR, b += NR) tile_step(acc, a, 1, b);
 	keep(acc, sums, more);
 }
 

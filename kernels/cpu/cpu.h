@@ -141,7 +141,7 @@ void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *
 void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u);
 
 enum {
-	GEMM_SCRATCH = 1024 * 1024, // floats of scratch memory of kernels made of products
+	GEMM_SCRATCH = 1024 * 1024, // floats that a thread of a product has for a block of A and for sums
 	GEMM_DEPTH = 512,           // words along the depth of a packed block of A
 };
 

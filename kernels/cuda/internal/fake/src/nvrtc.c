@@ -149,7 +149,7 @@ API int nvrtcCompileProgram(void *program, int n, const char *const *options) {
 	Dl_info here;
 	if (!architecture || !dladdr((void *)nvrtcCompileProgram, &here))
 		return INVALID_OPTION;
-	char device[400], dir[] = "/tmp/fakenvrtcXXXXXX", path[64];
+	char device[400], dir[] = P_tmpdir "/nvrtcXXXXXX", path[64];
 	snprintf(device, sizeof device, "%s", here.dli_fname);
 	char *slash = strrchr(device, '/');
 	snprintf(slash ? slash + 1 : device, 8, "device");
