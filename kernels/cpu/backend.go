@@ -45,8 +45,8 @@ type Backend struct {
 	threads int
 	turn    turn
 	closed  sync.Once
-	pairs   bool   // bfloat16 products by instructions of their own
-	bf16    string // how bfloat16 products are computed, and why
+	bf16    *way // how products of two bfloat16 matrices are computed
+	why     string
 }
 
 var (
@@ -110,7 +110,7 @@ func (b *Backend) Device() device.Device { return b.dev }
 
 // Describe names the tier, the threads and how bfloat16 products are computed.
 func (b *Backend) Describe() string {
-	return fmt.Sprintf("%s, %d threads; bfloat16 products %s", C.GoString(b.ops.name), b.threads, b.bf16)
+	return fmt.Sprintf("%s, %d threads; bfloat16 products %s", C.GoString(b.ops.name), b.threads, b.why)
 }
 
 func (b *Backend) Synchronize() {}

@@ -5,8 +5,10 @@ import "C"
 
 import (
 	"fmt"
-	"math"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,71 +19,133 @@ import (
 // How products of two bfloat16 matrices are computed. Widening them to float32
 // while they are packed costs as much as a float32 product. A processor with
 // AVX512_BF16 can multiply pairs instead, at twice that rate on some and half of
-// it on others, so the choice is measured: DPOLAB_BF16 is auto, native or widen.
+// it on others, so the choice is measured: DPOLAB_BF16 is auto, or names a way.
 //
-// Both take products exactly and sum them in float32. The native instruction
+// All take products exactly and sum them in float32. The native instruction
 // treats subnormal operands, below 1.2e-38, as zero, and flushes subnormal sums.
 const bf16Variable = "DPOLAB_BF16"
 
-// nativeGain is by how much pairs must be faster to be chosen: less is noise.
-const nativeGain = 1.2
+// bf16Wants says what the ways want of a processor, beyond a tier.
+var bf16Wants = map[string]string{"widen": "", "native": "AVX512_BF16"}
 
-// bf16Choice is what the processor was found to do best, once in a process.
-var bf16Choice struct {
-	once sync.Once
-	gain float64 // rate of pairs over widening
+// bf16Gain is by how much a way must be faster than widening to be chosen: less
+// is noise.
+const bf16Gain = 1.2
+
+// way is one of a tier's ways of computing products.
+type way C.gemm_way
+
+func (w *way) c() *C.gemm_way { return (*C.gemm_way)(w) }
+
+// String names the way and the instruction behind it.
+func (w *way) String() string {
+	name, takes := C.GoString(w.name), C.GoString(w.takes)
+	if name == "widen" {
+		return "widened to " + takes
+	}
+	return name + " (" + takes + ")"
 }
+
+// depth is the number of words along K of a packed operand.
+func (w *way) depth(g *kernels.GemmArgs) int {
+	if w.pairs != 0 {
+		return (g.K + 1) / 2
+	}
+	return g.K
+}
+
+// ways lists the tier's ways that this processor is able to, widening first.
+func ways(ops *C.cpu_ops) []*way {
+	var out []*way
+	for i := range ops.ways {
+		if w := &ops.ways[i]; w.name != nil && C.call_gemm_able(w) != 0 {
+			out = append(out, (*way)(w))
+		}
+	}
+	return out
+}
+
+// way is how a product is computed.
+func (b *Backend) way(g *kernels.GemmArgs) *way {
+	if g.A.DType == dtype.BFloat16 && g.B.DType == dtype.BFloat16 {
+		return b.bf16
+	}
+	return (*way)(&b.ops.ways[0])
+}
+
+// bf16Gains are the rates of a tier's ways over that of widening, measured once
+// in a process.
+var bf16Gains sync.Map // of *C.cpu_ops: func() []float64
 
 // chooseBF16 decides on the instance's bfloat16 products, and says why.
 func (b *Backend) chooseBF16() error {
+	all := ways(b.ops)
+	b.bf16 = all[0]
 	mode := os.Getenv(bf16Variable)
-	able := b.ops.pairs != 0 && C.cpu_has_bf16() != 0
-	switch mode {
-	case "widen":
-		b.bf16 = "widened to float32, as " + bf16Variable + " says"
-	case "native":
-		if !able {
-			return fmt.Errorf("cpu: %s=native: want a processor and a tier with AVX512_BF16, got tier %s", bf16Variable, C.GoString(b.ops.name))
+	if mode != "" && mode != "auto" {
+		return b.setBF16(mode, all)
+	}
+	if len(all) == 1 {
+		b.why = fmt.Sprintf("%s: the processor has no other way", b.bf16)
+		return nil
+	}
+	measure, _ := bf16Gains.LoadOrStore(b.ops, sync.OnceValue(func() []float64 { return measureWays(b.ops, all) }))
+	gains := measure.(func() []float64)()
+	best := 0
+	var others []string
+	for i, w := range all[1:] {
+		others = append(others, fmt.Sprintf("%s would be %.1f times as fast", w, gains[i+1]))
+		if gains[i+1] >= bf16Gain && gains[i+1] > gains[best] {
+			best = i + 1
 		}
-		b.pairs, b.bf16 = true, "native (vdpbf16ps), as "+bf16Variable+" says"
-	case "", "auto":
-		if !able {
-			b.bf16 = "widened to float32: no AVX512_BF16"
-			return nil
-		}
-		bf16Choice.once.Do(func() { bf16Choice.gain = measurePairs(b.ops) })
-		b.pairs = bf16Choice.gain >= nativeGain
-		b.bf16 = fmt.Sprintf("widened to float32: vdpbf16ps would be %.1f times as fast", bf16Choice.gain)
-		if b.pairs {
-			b.bf16 = fmt.Sprintf("native (vdpbf16ps), %.1f times as fast as widened", bf16Choice.gain)
-		}
-	default:
-		return fmt.Errorf("cpu: %s: want auto, native or widen, got %q", bf16Variable, mode)
+	}
+	b.bf16 = all[best]
+	b.why = fmt.Sprintf("%s: %s", b.bf16, strings.Join(others, ", "))
+	if best > 0 {
+		b.why = fmt.Sprintf("%s, %.1f times as fast as %s", b.bf16, gains[best], all[0])
 	}
 	return nil
 }
 
-// measurePairs times a small product both ways, which takes a millisecond, and
-// returns how much faster pairs are.
-func measurePairs(ops *C.cpu_ops) float64 {
+// setBF16 takes the way of that name.
+func (b *Backend) setBF16(name string, all []*way) error {
+	wants, known := bf16Wants[name]
+	if !known {
+		return fmt.Errorf("cpu: %s: want auto, %s, got %q", bf16Variable, strings.Join(slices.Sorted(maps.Keys(bf16Wants)), ", "), name)
+	}
+	at := slices.IndexFunc(all, func(w *way) bool { return C.GoString(w.name) == name })
+	if at < 0 {
+		return fmt.Errorf("cpu: %s=%s: want a processor and a tier with %s, got tier %s", bf16Variable, name, wants, C.GoString(b.ops.name))
+	}
+	b.bf16, b.why = all[at], fmt.Sprintf("%s, as %s says", all[at], bf16Variable)
+	return nil
+}
+
+// measureWays times a small product each way, which takes a millisecond, and
+// returns how fast they are, widening being 1.
+func measureWays(ops *C.cpu_ops, all []*way) []float64 {
 	const n = 192
 	b := &Backend{allocator: newAllocator(), ops: ops, threads: 1}
-	defer b.Close()
+	defer b.allocator.close()
 	memory := b.must("bfloat16 measurement", 3*2*n*n)
-	all := kernels.Array{Data: memory, DType: dtype.BFloat16, Len: 3 * n * n}
-	C.call_fill(b.ops, ctype(all), 1, C.int64_t(all.Len))
+	data := kernels.Array{Data: memory, DType: dtype.BFloat16, Len: 3 * n * n}
+	C.call_fill(b.ops, ctype(data), 1, C.int64_t(data.Len))
 	args := &kernels.GemmArgs{M: n, N: n, K: n, LDA: n, LDB: n, LDC: n, Alpha: 1,
-		A: all.Slice(0, n*n), B: all.Slice(n*n, 2*n*n), C: all.Slice(2*n*n, 3*n*n)}
-	var least [2]time.Duration
+		A: data.Slice(0, n*n), B: data.Slice(n*n, 2*n*n), C: data.Slice(2*n*n, 3*n*n)}
+	least := make([]time.Duration, len(all))
 	for round := range 8 { // the fastest of each: other work only slows
-		for way, pairs := range []bool{false, true} {
-			b.pairs = pairs
+		for i, w := range all {
+			b.bf16 = w
 			start := time.Now()
 			b.product(args, 0, 1)
-			if d := time.Since(start); round == 0 || d < least[way] {
-				least[way] = d
+			if d := max(time.Since(start), 1); round == 0 || d < least[i] {
+				least[i] = d
 			}
 		}
 	}
-	return float64(least[0]) / math.Max(float64(least[1]), 1)
+	gains := make([]float64, len(all))
+	for i, d := range least {
+		gains[i] = float64(least[0]) / float64(d)
+	}
+	return gains
 }

@@ -53,11 +53,12 @@ const cpu_ops NAME1(cpu_ops_, TIER) = {
 	.softmax_grad = softmax_grad,
 	.mr = MR,
 	.nr = NR,
+	.ways = {
+		{.name = "widen", .takes = "float32", .able = cpu_is_able, .mr = MR, .nr = NR, .pack = gemm_pack, .rows = gemm_rows},
 #if HAVE_BF16
-	.pairs = 1,
+		{.name = "native", .takes = "vdpbf16ps", .able = cpu_has_bf16, .mr = MR, .nr = NR, .pairs = 1, .pack = gemm_pack, .rows = gemm_rows},
 #endif
-	.gemm_pack = gemm_pack,
-	.gemm_rows = gemm_rows,
+	},
 	.gemm_few = gemm_few,
 	.layer_norm = layer_norm,
 	.rms_norm = rms_norm,

@@ -14,8 +14,9 @@ void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, 
 void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi) { o->reduce_cols(op, dst, src, mid, inner, lo, hi); }
 void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log) { o->softmax(dst, x, rows, cols, log); }
 void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log) { o->softmax_grad(dx, dy, y, rows, cols, log); }
-void call_gemm_pack(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1) { o->gemm_pack(g, j0, j1); }
-void call_gemm_rows(const cpu_ops *o, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) { o->gemm_rows(g, i0, i1, j0, j1, pa); }
+int call_gemm_able(const gemm_way *w) { return w->able(); }
+void call_gemm_pack(const gemm_way *w, const gemm_args *g, int64_t j0, int64_t j1) { w->pack(g, j0, j1); }
+void call_gemm_rows(const gemm_way *w, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) { w->rows(g, i0, i1, j0, j1, pa); }
 void call_gemm_few(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1) { o->gemm_few(g, j0, j1); }
 void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps) { o->layer_norm(y, mean, rstd, x, x0, res, w, b, rows, cols, eps); }
 void call_norm_grad(const cpu_ops *o, arr dx, float *dw, float *db, arr res, arr dy, arr x, arr w, const float *mean, const float *rstd, int64_t rows, int64_t cols) { o->norm_grad(dx, dw, db, res, dy, x, w, mean, rstd, rows, cols); }

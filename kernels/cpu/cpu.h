@@ -11,6 +11,12 @@
 // processor's own, instead of widening it.
 enum { F32 = 1, BF16 = 2, F16 = 3, I32 = 4, I64 = 5, PAIRS = 16 };
 
+enum {
+	GEMM_SCRATCH = 1024 * 1024, // floats that a thread of a product has for a block of A and for sums
+	GEMM_DEPTH = 512,           // words along the depth of a packed block of A
+	GEMM_WAYS = 4,              // of a tier, at most, and one that ends the list
+};
+
 typedef struct {
 	void *p;
 	int32_t type;
@@ -53,6 +59,19 @@ typedef struct {
 	int32_t nesterov, first;
 } update_args;
 
+// gemm_way is a way of computing products: how operands are packed, and what
+// takes the products of packed ones. A tier's first takes operands of every type,
+// widened to float32; the others those of two bfloat16 matrices.
+typedef struct {
+	const char *name;  // as DPOLAB_BF16 gives it
+	const char *takes; // the instruction behind it
+	int (*able)(void); // whether this processor has it
+	int32_t mr, nr;    // its tile
+	int32_t pairs;     // whether it takes operands as PAIRS, two to a word
+	void (*pack)(const gemm_args *g, int64_t j0, int64_t j1);
+	void (*rows)(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
+} gemm_way;
+
 typedef struct {
 	const char *name;
 	void (*convert)(arr dst, arr src, int64_t n);
@@ -69,9 +88,8 @@ typedef struct {
 	void (*reduce_cols)(int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
 	void (*softmax)(arr dst, arr x, int64_t rows, int64_t cols, int log);
 	void (*softmax_grad)(arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
-	int32_t mr, nr, pairs; // tile of the products; whether PAIRS can be taken if the processor has the instruction
-	void (*gemm_pack)(const gemm_args *g, int64_t j0, int64_t j1);
-	void (*gemm_rows)(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
+	int32_t mr, nr; // tile of float32 products
+	gemm_way ways[GEMM_WAYS]; // after the last, one without a name
 	void (*gemm_few)(const gemm_args *g, int64_t j0, int64_t j1);
 	// x is x0 + res, stored there first, if res is given
 	void (*layer_norm)(arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps);
@@ -101,7 +119,8 @@ extern const cpu_ops cpu_ops_neon;
 // NULL if this processor cannot run it.
 const cpu_ops *cpu_select(const char *name);
 
-// cpu_has_bf16 says whether this processor has products of bfloat16 pairs.
+// What ways of computing products want: nothing, beyond their tier; vdpbf16ps.
+int cpu_is_able(void);
 int cpu_has_bf16(void);
 
 // cpu_alloc takes memory from the system, to be given back by free. Large blocks
@@ -123,8 +142,9 @@ void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, 
 void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
 void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log);
 void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
-void call_gemm_pack(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1);
-void call_gemm_rows(const cpu_ops *o, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
+int call_gemm_able(const gemm_way *w);
+void call_gemm_pack(const gemm_way *w, const gemm_args *g, int64_t j0, int64_t j1);
+void call_gemm_rows(const gemm_way *w, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
 void call_gemm_few(const cpu_ops *o, const gemm_args *g, int64_t j0, int64_t j1);
 void call_layer_norm(const cpu_ops *o, arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps);
 void call_rms_norm(const cpu_ops *o, arr y, float *rstd, arr x, arr x0, arr res, arr w, int64_t rows, int64_t cols, float eps);
@@ -139,10 +159,5 @@ void call_logprob_grad_chunk(const cpu_ops *o, const float *logits, arr grad, in
 void call_adamw(const cpu_ops *o, float *p, const float *g, float *m, float *v, int64_t n, const update_args *u);
 void call_rmsprop(const cpu_ops *o, float *p, const float *g, float *sq, float *mom, float *avg, int64_t n, const update_args *u);
 void call_sgd(const cpu_ops *o, float *p, const float *g, float *mom, int64_t n, const update_args *u);
-
-enum {
-	GEMM_SCRATCH = 1024 * 1024, // floats that a thread of a product has for a block of A and for sums
-	GEMM_DEPTH = 512,           // words along the depth of a packed block of A
-};
 
 #endif

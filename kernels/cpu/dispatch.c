@@ -19,6 +19,8 @@ static int has_avx512(void) {
 #endif
 }
 
+int cpu_is_able(void) { return 1; }
+
 int cpu_has_bf16(void) {
 #if defined(__x86_64__)
 	__builtin_cpu_init();

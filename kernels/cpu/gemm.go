@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"dpolab/kernels"
-	"dpolab/kernels/dtype"
 )
 
 // gemmGrain is the least number of multiplications worth a thread of its own.
@@ -47,7 +46,8 @@ func (b *Backend) Gemm(g *kernels.GemmArgs) {
 // product computes product i of a batch. Every element of C is summed by one
 // thread over all of K, in the same order wherever the cuts fall.
 func (b *Backend) product(g *kernels.GemmArgs, i, threads int) {
-	nr := int(b.ops.nr)
+	w := b.way(g)
+	nr := int(w.nr)
 	if g.M <= fewRows && !g.TransA && g.TransB {
 		args := b.lowerGemm(g, i, 0, g.N)
 		units := (g.N + nr - 1) / nr
@@ -56,19 +56,23 @@ func (b *Backend) product(g *kernels.GemmArgs, i, threads int) {
 		})
 		return
 	}
-	chunks := (g.N*b.depth(g) + packedWords - 1) / packedWords
+	depth := w.depth(g)
+	chunks := (g.N*depth + packedWords - 1) / packedWords
 	cols := roundUp((g.N+max(chunks, 1)-1)/max(chunks, 1), nr)
-	cols = min(cols, max(packedWords/max(b.depth(g), 1)/nr*nr, nr))
+	cols = min(cols, max(packedWords/max(depth, 1)/nr*nr, nr))
 	for j := 0; j < g.N; j += cols {
-		b.columns(g, i, j, min(j+cols, g.N), threads)
+		b.columns(w, g, i, j, min(j+cols, g.N), threads)
 	}
 }
 
 // columns computes columns [j0, j1) of a product: all threads pack B, then
 // each takes blocks of rows of A.
-func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
-	mr, nr, depth, n := int(b.ops.mr), int(b.ops.nr), b.depth(g), j1-j0
+func (b *Backend) columns(w *way, g *kernels.GemmArgs, i, j0, j1, threads int) {
+	mr, nr, depth, n := int(w.mr), int(w.nr), w.depth(g), j1-j0
 	args := b.lowerGemm(g, i, j0, n)
+	if w.pairs != 0 {
+		args.a._type, args.b._type = C.PAIRS, C.PAIRS
+	}
 	panels := (n + nr - 1) / nr
 	panelled := b.must("gemm", 4*(panels*nr*depth+nr))
 	defer b.Free(panelled)
@@ -95,30 +99,17 @@ func (b *Backend) columns(g *kernels.GemmArgs, i, j0, j1, threads int) {
 	var packed atomic.Int64
 	b.run(threads, func(_ int, turn *turn) {
 		for t := pack.next(turn, packs); t >= 0; t = pack.next(turn, packs) {
-			C.call_gemm_pack(b.ops, &args, C.int64_t(t*stretch), C.int64_t(min((t+1)*stretch, n)))
+			C.call_gemm_pack(w.c(), &args, C.int64_t(t*stretch), C.int64_t(min((t+1)*stretch, n)))
 			packed.Add(1)
 		}
 		await(&packed, packs)
 		withScratch(func(pa *C.float) {
 			for t := multiply.next(turn, parts); t >= 0; t = multiply.next(turn, parts) {
 				i0, c0 := t/cuts*rows, t%cuts*width
-				C.call_gemm_rows(b.ops, &args, C.int64_t(i0), C.int64_t(min(i0+rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), pa)
+				C.call_gemm_rows(w.c(), &args, C.int64_t(i0), C.int64_t(min(i0+rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), pa)
 			}
 		})
 	})
-}
-
-// native reports whether a product is taken by instructions on bfloat16 pairs.
-func (b *Backend) native(g *kernels.GemmArgs) bool {
-	return b.pairs && g.A.DType == dtype.BFloat16 && g.B.DType == dtype.BFloat16
-}
-
-// depth is the number of words along K of a packed operand.
-func (b *Backend) depth(g *kernels.GemmArgs) int {
-	if b.native(g) {
-		return (g.K + 1) / 2
-	}
-	return g.K
 }
 
 // lowerGemm lays columns [j0, j0+n) of product i out for C.
@@ -132,9 +123,6 @@ func (b *Backend) lowerGemm(g *kernels.GemmArgs, i, j0, n int) C.gemm_args {
 		m: C.int64_t(g.M), n: C.int64_t(n), k: C.int64_t(g.K),
 		lda: C.int64_t(g.LDA), ldb: C.int64_t(g.LDB), ldc: C.int64_t(g.LDC),
 		ta: C.int32_t(flag(g.TransA)), tb: C.int32_t(flag(g.TransB)), alpha: C.float(g.Alpha), beta: C.float(g.Beta)}
-	if b.native(g) && !(g.M <= fewRows && !g.TransA && g.TransB) {
-		args.a._type, args.b._type = C.PAIRS, C.PAIRS
-	}
 	if !g.Bias.IsNil() {
 		args.bias = at(g.Bias, j0)
 	}

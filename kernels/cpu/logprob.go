@@ -112,7 +112,7 @@ func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 	hidden, scratch := b.logProbScratch("log_prob gradient", &a.LogProbArgs, n, chunk, n*a.D, chunk/2+1)
 	defer b.Free(hidden.Data)
 	dhidden, dlogits := scratch[1], scratch[0]
-	if b.pairs && a.Hidden.DType == dtype.BFloat16 && a.Weight.DType == dtype.BFloat16 {
+	if b.bf16.pairs != 0 && a.Hidden.DType == dtype.BFloat16 && a.Weight.DType == dtype.BFloat16 {
 		// The gradient of the logits joins products of bfloat16, as its type.
 		dlogits = kernels.Array{Data: scratch[2].Data, DType: dtype.BFloat16, Len: chunk}
 	}
