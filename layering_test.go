@@ -18,6 +18,7 @@ var layers = []string{
 	"kernels",
 	"kernels/ref",
 	"kernels/kerneltest",
+	"kernels/internal/blocks",
 	"kernels/cpu",
 	"kernels/internal/find",
 	"kernels/internal/dl",

@@ -69,39 +69,39 @@ func TestBF16Modes(t *testing.T) {
 	t.Logf("this processor's: %v", able)
 }
 
-// TestReuse: a freed block serves requests down to half its size, so that
-// batches of ever other lengths settle on blocks they share.
+// TestReuse: batches of ever other lengths need no memory beyond that of the
+// longest, but for the little that is lost in cutting.
 func TestReuse(t *testing.T) {
 	b, err := cpu.New(device.Device{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	for _, size := range []int{100 << 10, 3 << 20} { // of the system's small pages, and of its large ones
-		p, err := b.Alloc(size)
-		if err != nil {
-			t.Fatal(err)
+	batch := func(tokens int) {
+		var held []unsafe.Pointer
+		for range 6 {
+			for _, width := range []int{512, 1536, 512, 2048, 2048, 1, 512} {
+				p, err := b.Alloc(4 * tokens * width)
+				if err != nil {
+					t.Fatal(err)
+				}
+				held = append(held, p)
+			}
 		}
-		b.Free(p)
-		for _, c := range []struct {
-			asked  int
-			reuses bool
-		}{{size, true}, {size/2 + size/8, true}, {size / 4, false}} {
-			before := b.MemoryStats()
-			q, err := b.Alloc(c.asked)
-			if err != nil {
-				t.Fatal(err)
-			}
-			after := b.MemoryStats()
-			if reused := after.SystemAllocs == before.SystemAllocs; reused != c.reuses {
-				t.Errorf("%d bytes after freeing %d: reused %t, want %t", c.asked, size, reused, c.reuses)
-			}
-			if got := after.LiveBytes - before.LiveBytes; got != int64(c.asked) {
-				t.Errorf("%d bytes asked, %d more live", c.asked, got)
-			}
-			b.Free(q)
+		for _, p := range held {
+			b.Free(p)
 		}
-		b.EmptyCache()
+	}
+	batch(2000)
+	longest := b.MemoryStats()
+	for tokens := 1000; tokens < 2000; tokens += 37 {
+		batch(tokens)
+	}
+	if s := b.MemoryStats(); s.SystemAllocs != longest.SystemAllocs {
+		t.Errorf("shorter batches took memory from the system %d times, %d bytes beside %d", s.SystemAllocs-longest.SystemAllocs, s.ReservedBytes-longest.ReservedBytes, longest.ReservedBytes)
+	}
+	if s := b.MemoryStats(); s.LiveBytes != 0 {
+		t.Errorf("%d bytes live", s.LiveBytes)
 	}
 }
 

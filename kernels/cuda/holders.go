@@ -53,13 +53,13 @@ func (a *allocator) exhausted(asked int64, why string) error {
 	var small holder
 	for _, b := range a.live {
 		h := &small
-		if b.site != (site{}) {
-			if bySite[b.site] == nil {
-				bySite[b.site] = &holder{name: b.site.String()}
+		if b.Note.site != (site{}) {
+			if bySite[b.Note.site] == nil {
+				bySite[b.Note.site] = &holder{name: b.Note.site.String()}
 			}
-			h = bySite[b.site]
+			h = bySite[b.Note.site]
 		}
-		h.bytes += b.asked
+		h.bytes += b.Note.asked
 		h.blocks++
 	}
 	byName := map[string]*holder{}
