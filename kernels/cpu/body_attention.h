@@ -133,7 +133,7 @@ static void attention_grad(const attention_args *a) {
 					float *pr = p + i * a->lds, *dr = dp + i * a->lds;
 					float lse = a->lse[(q0 + i) * a->nheads + h];
 					int64_t visible = hidden + i + 1;
-					for (int64_t j = 0; j < visible; j++) pr[j] = exp_f(pr[j] - lse);
+					for (int64_t j = 0; j < visible; j++) pr[j] = exp_n(pr[j] - lse);
 					// The product of out and dout would do as well, but out may be rounded.
 					float dotted = dot(pr, dr, visible);
 					for (int64_t j = 0; j < visible; j++) dr[j] = pr[j] * (dr[j] - dotted) * a->scale;

@@ -79,7 +79,7 @@ static void unary_grad(int op, arr dx, arr dy, arr src, int64_t n) {
 		case 10: MAPG(g * sigmoid_f(x));
 		case 11: MAPG(g * tanh_slope(x));
 		case 12: MAPG(g * silu_slope(x));
-		case 13: MAPG(g * (phi_f(x) + x * 0.39894228f * exp_f(-0.5f * x * x)));
+		case 13: MAPG(g * (phi_f(x) + x * 0.39894228f * exp_n(-0.5f * x * x)));
 		case 14: MAPG(g * gelu_tanh_grad(x));
 		}
 		done(dx, at, ys, m);

@@ -25,11 +25,12 @@ static void logprob_grad_chunk(const float *logits, arr grad, int64_t rows, int6
 		const float *x = logits + r * cols;
 		float g = dout[r], shift = lse[r], label = 0;
 		int64_t l = labels[r] - first;
-		if (l >= 0 && l < cols) label = g - g * exp_f(x[l] - shift);
+		if (l >= 0 && l < cols) label = g - g * exp_n(x[l] - shift);
 		for (int64_t at = 0; at < cols; at += BLOCK) {
 			int64_t m = cols - at < BLOCK ? cols - at : BLOCK;
 			float *y = out(grad, r * cols + at, buf);
-			for (int64_t i = 0; i < m; i++) y[i] = -g * exp_f(x[at + i] - shift);
+#pragma GCC ivdep // y may be x
+			for (int64_t i = 0; i < m; i++) y[i] = -g * exp_n(x[at + i] - shift);
 			if (l >= at && l < at + m) y[l - at] = label;
 			done(grad, r * cols + at, y, m);
 		}

@@ -35,7 +35,29 @@ static inline __attribute__((always_inline)) float exp_f(float x) {
 	return x != x ? x : e;
 }
 
-static inline __attribute__((always_inline)) float sigmoid_f(float x) { return 1.0f / (1.0f + exp_f(-x)); }
+// exp_n is exp_f for sums and quotients with numbers of ordinary size: results
+// below 2^-126 are 0 and those from 2^127 on may be infinite, for half the
+// instructions. The exponent is made of the lowest bits of n while the constant
+// that rounds it is still in it.
+static inline __attribute__((always_inline)) float exp_n(float x) {
+	float n = x * 1.44269504f + 12582912.0f;
+	int32_t scale = (int32_t)((uint32_t)f_bits(n) << 23) + (127 << 23);
+	n -= 12582912.0f;
+	float r = x - n * 0.693145752f;
+	r -= n * 1.42860677e-6f;
+	float p = 0.001394111641f;
+	p = p * r + 0.008375132781f;
+	p = p * r + 0.0416663528f;
+	p = p * r + 0.1666641544f;
+	p = p * r + 0.5000000047f;
+	p = p * r + 1.0f;
+	p = p * r + 1.0f;
+	float e = p * bits_f(scale);
+	e = x < -87.3f ? 0.0f : e;
+	return x > 88.0f ? INFINITY : e;
+}
+
+static inline __attribute__((always_inline)) float sigmoid_f(float x) { return 1.0f / (1.0f + exp_n(-x)); }
 
 // log(1+u) for u in [0, 1], relative error 1e-9.
 static inline __attribute__((always_inline)) float log1p_unit(float u) {
@@ -69,7 +91,7 @@ static inline __attribute__((always_inline)) float tanh_f(float x) {
 	p = p * s - 0.3333332915f;
 	p = p * s + 1.0f;
 	float small = p * x;
-	float large = 1.0f - 2.0f / (exp_f(2.0f * x) + 1.0f);
+	float large = 1.0f - 2.0f / (exp_n(2.0f * x) + 1.0f);
 	return s < 0.39f ? small : large;
 }
 
@@ -98,7 +120,7 @@ static inline __attribute__((always_inline)) float erf_f(float x) {
 	q = q * t - 0.6306731046f;
 	q = q * t - 1.130819644f;
 	q = q * t + 0.0004484522945f;
-	float large = 1.0f - exp_f(q);
+	float large = 1.0f - exp_n(q);
 	large = x < 0 ? -large : large;
 	float r = s < 1.0f ? small : large;
 	return x != x ? x : r;

@@ -87,16 +87,17 @@ static float row_max(const float *x, int64_t n) {
 	return any ? NAN : best;
 }
 
-// exp_sum stores exp(x - top) in y and returns the sum.
+// exp_sum stores exp(x - top) in y, which may be x, and returns the sum.
 static float exp_sum(float *y, const float *x, int64_t n, float top) {
-	vf v = {0};
+#pragma GCC ivdep
+	for (int64_t i = 0; i < n; i++) y[i] = exp_n(x[i] - top);
+	vf v[4] = {{0}};
 	int64_t i = 0;
-	for (; i + VW <= n; i += VW) {
-		for (int j = 0; j < VW; j++) y[i + j] = exp_f(x[i + j] - top);
-		v += *(const vf *)(y + i);
-	}
-	float s = hsum(v);
-	for (; i < n; i++) s += y[i] = exp_f(x[i] - top);
+	for (; i + 4 * VW <= n; i += 4 * VW)
+		for (int j = 0; j < 4; j++) v[j] += *(const vf *)(y + i + j * VW);
+	for (; i + VW <= n; i += VW) v[0] += *(const vf *)(y + i);
+	float s = hsum((v[0] + v[1]) + (v[2] + v[3]));
+	for (; i < n; i++) s += y[i];
 	return s;
 }
 
@@ -139,7 +140,7 @@ static void softmax(arr dst, arr src, int64_t rows, int64_t cols, int logs) {
 			if (logs)
 				for (int64_t i = 0; i < m; i++) ys[i] = (xs[i] - shift) - log_sum; // in this order: shift may be large
 			else
-				for (int64_t i = 0; i < m; i++) ys[i] = exp_f(xs[i] - shift) * inv;
+				for (int64_t i = 0; i < m; i++) ys[i] = exp_n(xs[i] - shift) * inv;
 			done(dst, start + at, ys, m);
 		}
 	}
