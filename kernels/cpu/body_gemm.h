@@ -11,6 +11,11 @@ enum {
 	DEPTH = GEMM_DEPTH // steps of a block of A: with RB tiles of rows, 300 KB on AVX2
 };
 
+// in_place says whether the register tile reads A where it lies, when it meets
+// so many columns: steps of a row of float32 follow one another there. With more
+// columns it pays to pack, for the caches' sake.
+static inline int in_place(const gemm_args *g, int64_t columns) { return g->a.type == F32 && !g->ta && g->m >= MR && columns <= 512; }
+
 static inline int64_t steps_of(const gemm_args *g) { return g->a.type == PAIRS ? (g->k + 1) / 2 : g->k; }
 
 // gemm_pack packs columns [j0, j1) of B, of which j0 is a multiple of NR.
@@ -34,12 +39,13 @@ static void gemm_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, in
 	float few[RB][MR * NR] __attribute__((aligned(64)));
 	float bias[NR];
 	int64_t steps = steps_of(g);
+	int along = in_place(g, j1 - j0);
 	for (; i0 < i1; i0 += RB * MR) {
 		int64_t m = i1 - i0 < RB * MR ? i1 - i0 : RB * MR, p0 = 0;
 		do {
 			int64_t dc = steps - p0 < DEPTH ? steps - p0 : DEPTH;
 			int last = p0 + dc == steps;
-			if (dc > 0) pack_block(pa, g, i0, m, p0, dc);
+			if (dc > 0 && !along) pack_block(pa, g, i0, m, p0, dc);
 			for (int64_t j = j0; j < j1; j += NR) {
 				float(*sums)[MR * NR] = steps <= DEPTH ? few : (float(*)[MR * NR])(pa + RB * MR * DEPTH + MARGIN + (j - j0) * RB * MR);
 				int cols = (int)(j1 - j < NR ? j1 - j : NR);
@@ -50,13 +56,21 @@ static void gemm_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, in
 					int64_t kc = dc - p < KC ? dc - p : KC;
 					for (int64_t i = 0; i < m; i += MR) {
 						const float *a = pa + i * dc + p * MR;
+						float *to = sums[i / MR];
+						int rows = (int)(m - i < MR ? m - i : MR), whole = last && p + kc == dc;
+						if (whole) tile_expect(g->c, (i0 + i) * g->ldc + j, g->ldc, rows);
 #if HAVE_BF16
 						if (g->a.type == PAIRS) tile_pairs(kc, (const uint32_t *)a, (const uint32_t *)(b + p * NR), sums[i / MR], p0 + p > 0);
 						else
 #endif
-							tile_sums(kc, a, b + p * NR, sums[i / MR], p0 + p > 0);
-						if (last && p + kc == dc)
-							tile_store(sums[i / MR], g->c, (i0 + i) * g->ldc + j, g->ldc, (int)(m - i < MR ? m - i : MR), cols, g->alpha, g->beta, g->bias.p ? bias : NULL);
+						if (along) {
+							// The last tile reaches back, so that all its rows exist.
+							int64_t row = i0 + i + MR <= g->m ? i0 + i : g->m - MR;
+							tile_along(kc, (const float *)g->a.p + row * g->lda + p0 + p, g->lda, b + p * NR, to, p0 + p > 0);
+							to += (i0 + i - row) * NR;
+						} else
+							tile_sums(kc, a, b + p * NR, to, p0 + p > 0);
+						if (whole) tile_store(to, g->c, (i0 + i) * g->ldc + j, g->ldc, rows, cols, g->alpha, g->beta, g->bias.p ? bias : NULL);
 					}
 					p += KC;
 				} while (p < dc);

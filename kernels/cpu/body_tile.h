@@ -18,13 +18,21 @@ static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *r
 }
 
 // REPEAT fills a vector with one element, and MULTIPLY_ADD adds x*y to acc.
+// REPEAT_ROW is REPEAT of element u of a row, one of three that lie ld apart.
 // They are written out because the compiler, left to itself, repeats through
 // the adder, or reads the element again for each vector of B, and keeps one of
 // the sums in memory.
 #if defined(__x86_64__) && VW > 4
 #define REPEAT(v, p) __asm__("vbroadcastss %1, %0" : "=v"(v) : "m"(*(p)))
 #define MULTIPLY_ADD(acc, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(y))
+#define REPEAT_ROW(v, p, ld, row, u)                                                                       \
+	do {                                                                                                   \
+		if ((row) == 0) __asm__("vbroadcastss %c2(%1), %0" : "=v"(v) : "r"(p), "i"((u) * 4));              \
+		else if ((row) == 1) __asm__("vbroadcastss %c3(%1,%2,4), %0" : "=v"(v) : "r"(p), "r"(ld), "i"((u) * 4)); \
+		else __asm__("vbroadcastss %c3(%1,%2,8), %0" : "=v"(v) : "r"(p), "r"(ld), "i"((u) * 4));           \
+	} while (0)
 #else
+#define REPEAT_ROW(v, p, ld, row, u) REPEAT(v, (p) + (row) * (ld) + (u))
 #define REPEAT(v, p) for (int l = 0; l < VW; l++) (v)[l] = *(p)
 #define MULTIPLY_ADD(acc, x, y) (acc) += (x) * (y)
 #endif
@@ -63,6 +71,49 @@ static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict
 	keep(acc, sums, more);
 }
 
+// tile_along is tile_sums with rows of A as they lie in memory, lda apart: in one
+// row the steps follow one another, so nothing is lost by not packing them.
+// Three rows are reached from one pointer, more pointers than that would not
+// find a register.
+static __attribute__((noinline)) void tile_along(int64_t k, const float *restrict a, int64_t lda, const float *restrict b, float *restrict sums, int more) {
+	enum { STEPS = 8, GROUPS = (MR + 2) / 3 };
+	vf acc[MR][NRV];
+	const float *at[GROUPS];
+#pragma GCC unroll 16
+	for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+		for (int j = 0; j < NRV; j++) acc[i][j] = (vf){0};
+#pragma GCC unroll 8
+	for (int i = 0; i < GROUPS; i++) at[i] = a + 3 * i * lda;
+#define STEP(u)                                                                              \
+	do {                                                                                     \
+		vf bv[NRV];                                                                          \
+		_Pragma("GCC unroll 4") for (int j = 0; j < NRV; j++) bv[j] = *(const vf *)(b + (u) * NR + j * VW); \
+		_Pragma("GCC unroll 16") for (int i = 0; i < MR; i++) {                              \
+			vf s;                                                                            \
+			REPEAT_ROW(s, at[i / 3], lda, i % 3, u);                                         \
+			_Pragma("GCC unroll 4") for (int j = 0; j < NRV; j++) MULTIPLY_ADD(acc[i][j], s, bv[j]); \
+		}                                                                                    \
+	} while (0)
+#define NEXT(n)                                                  \
+	do {                                                         \
+		b += (n) * NR;                                           \
+		_Pragma("GCC unroll 8") for (int i = 0; i < GROUPS; i++) at[i] += n; \
+	} while (0)
+	for (; k >= STEPS; k -= STEPS) {
+#pragma GCC unroll 8
+		for (int u = 0; u < STEPS; u++) STEP(u);
+		NEXT(STEPS);
+	}
+	for (; k > 0; k--) {
+		STEP(0);
+		NEXT(1);
+	}
+#undef STEP
+#undef NEXT
+	keep(acc, sums, more);
+}
+
 #if HAVE_BF16
 // tile_pairs is tile_sums on pairs of bfloat16: one vdpbf16ps adds two exact
 // products to each of sixteen float32 sums. It takes subnormal operands as
@@ -89,6 +140,13 @@ static __attribute__((noinline)) void tile_pairs(int64_t k, const uint32_t *rest
 	keep(acc, sums, more);
 }
 #endif
+
+// tile_expect asks for the lines of a tile of C while its sums are computed: C
+// is as large as the caches and comes from memory, which tile_store would wait for.
+static inline __attribute__((always_inline)) void tile_expect(arr c, int64_t at, int64_t ldc, int rows) {
+	const char *p = (const char *)c.p + at * size_of(c.type);
+	for (int i = 0; i < rows; i++, p += ldc * size_of(c.type)) __builtin_prefetch(p, 1);
+}
 
 // tile_store stores alpha*sums + beta*C + bias for rows × cols of a tile of C,
 // rounded once. bias holds NR floats.

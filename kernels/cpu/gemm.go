@@ -15,9 +15,15 @@ const gemmGrain = 1 << 18
 // fewRows is the most rows for which dot products beat packing.
 const fewRows = 4
 
-// packedWords is how much of B is packed at a time: 8 MB, a part of the
-// third-level cache.
-const packedWords = 1 << 21
+// packedWords is how much of B is packed at a time: 4 MB, a part of the
+// third-level cache that other programs leave. With few rows to meet it, twice
+// that: there is less to share out among the threads after each packing.
+func packedWords(rows int) int {
+	if rows < 512 {
+		return 1 << 21
+	}
+	return 1 << 20
+}
 
 // blockTiles is how many register tiles make a block of rows of A: RB of
 // body_gemm.h.
@@ -57,9 +63,10 @@ func (b *Backend) product(g *kernels.GemmArgs, i, threads int) {
 		return
 	}
 	depth := w.depth(g)
-	chunks := (g.N*depth + packedWords - 1) / packedWords
+	words := packedWords(g.M)
+	chunks := (g.N*depth + words - 1) / words
 	cols := roundUp((g.N+max(chunks, 1)-1)/max(chunks, 1), nr)
-	cols = min(cols, max(packedWords/max(depth, 1)/nr*nr, nr))
+	cols = min(cols, max(words/max(depth, 1)/nr*nr, nr))
 	for j := 0; j < g.N; j += cols {
 		b.columns(w, g, i, j, min(j+cols, g.N), threads)
 	}
@@ -77,24 +84,10 @@ func (b *Backend) columns(w *way, g *kernels.GemmArgs, i, j0, j1, threads int) {
 	panelled := b.must("gemm", 4*(panels*nr*depth+nr))
 	defer b.Free(panelled)
 	args.pb = (*C.float)(panelled)
-	// Where blocks of rows are too few to share, columns are cut too.
-	most := blockTiles * mr
-	blocks := (g.M + most - 1) / most
-	rows := roundUp((g.M+blocks-1)/blocks, mr)
-	blocks = (g.M + rows - 1) / rows
-	cuts := 1
-	if threads > 1 {
-		cuts = min((12*threads+blocks-1)/blocks, (panels+3)/4)
-	}
-	if depth > C.GEMM_DEPTH { // scratch holds a block of A and the sums so far
-		wide := (C.GEMM_SCRATCH/most - C.GEMM_DEPTH - 1) / nr
-		cuts = max(cuts, (panels+wide-1)/wide)
-	}
-	width := (panels + cuts - 1) / cuts * nr
-	cuts = (n + width - 1) / width
+	parts := cut(g.M, n, depth, threads, mr, nr)
 	// In one run: to end one and begin another costs more than packing.
 	stretch := roundUp((n+4*threads-1)/(4*threads), nr)
-	packs, parts := (n+stretch-1)/stretch, blocks*cuts
+	packs := (n + stretch - 1) / stretch
 	var pack, multiply line
 	var packed atomic.Int64
 	b.run(threads, func(_ int, turn *turn) {
@@ -104,12 +97,61 @@ func (b *Backend) columns(w *way, g *kernels.GemmArgs, i, j0, j1, threads int) {
 		}
 		await(&packed, packs)
 		withScratch(func(pa *C.float) {
-			for t := multiply.next(turn, parts); t >= 0; t = multiply.next(turn, parts) {
-				i0, c0 := t/cuts*rows, t%cuts*width
-				C.call_gemm_rows(w.c(), &args, C.int64_t(i0), C.int64_t(min(i0+rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), pa)
+			for t := multiply.next(turn, parts.count()); t >= 0; t = multiply.next(turn, parts.count()) {
+				i0, c0, width := parts.at(t)
+				C.call_gemm_rows(w.c(), &args, C.int64_t(i0), C.int64_t(min(i0+parts.rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), pa)
 			}
 		})
 	})
+}
+
+// parts are what a product's threads take in turn: blocks of rows, each cut
+// along its columns. Every part packs its rows of A anew, so most of the columns
+// go out in wide parts, and the last in narrow ones that bring the threads to
+// one end.
+type parts struct {
+	rows, blocks int // of a block; of them
+	width        int // columns of a narrow part
+	wide, narrow int // parts of a block
+}
+
+// together is how many narrow parts' columns a wide one has.
+const together = 4
+
+// cut cuts m rows and n columns. Where there are few blocks of rows, there are
+// more cuts along the columns.
+func cut(m, n, depth, threads, mr, nr int) parts {
+	most, panels := blockTiles*mr, (n+nr-1)/nr
+	blocks := (m + most - 1) / most
+	rows := roundUp((m+blocks-1)/blocks, mr)
+	blocks = (m + rows - 1) / rows
+	cuts, widest := 1, panels
+	if threads > 1 {
+		cuts = min((12*threads+blocks-1)/blocks, (panels+3)/4)
+	}
+	if depth > C.GEMM_DEPTH { // scratch holds a block of A and the sums so far
+		widest = (C.GEMM_SCRATCH/most - C.GEMM_DEPTH - 1) / nr
+		cuts = max(cuts, (panels+widest-1)/widest)
+	}
+	each := (panels + cuts - 1) / cuts
+	cuts = (panels + each - 1) / each
+	wide := cuts * 3 / 4 / together
+	if together*each > widest {
+		wide = 0
+	}
+	return parts{rows: rows, blocks: blocks, width: each * nr, wide: wide, narrow: cuts - wide*together}
+}
+
+func (p parts) count() int { return p.blocks * (p.wide + p.narrow) }
+
+// at is part t: its first row and column, and its columns.
+func (p parts) at(t int) (i0, c0, width int) {
+	if t < p.blocks*p.wide {
+		width = together * p.width
+		return t / p.wide * p.rows, t % p.wide * width, width
+	}
+	t -= p.blocks * p.wide
+	return t / p.narrow * p.rows, (p.wide*together + t%p.narrow) * p.width, p.width
 }
 
 // lowerGemm lays columns [j0, j0+n) of product i out for C.
