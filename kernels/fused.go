@@ -95,6 +95,10 @@ type LogProbArgs struct {
 type LogProbGradArgs struct {
 	LogProbArgs
 	DOut, DHidden, DWeight Array
+	// FreshWeight says that DWeight may hold anything, as a new array does: the
+	// gradient is stored. It is as large as the vocabulary's weights, so that
+	// zeros take their time to be written and read again.
+	FreshWeight bool
 }
 
 // LogProbs works through rows and vocabulary in chunks, so that no more than a

@@ -5,6 +5,8 @@
 #include <string.h>
 #if HAVE_F16C
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define NAME2(a, b) a##b

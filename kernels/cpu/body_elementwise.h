@@ -29,7 +29,7 @@ static void unary(int op, arr dst, arr src, int64_t n) {
 		case 10: MAP(softplus_f(x));
 		case 11: MAP(tanh_f(x));
 		case 12: MAP(x * sigmoid_f(x));
-		case 13: MAP(x * phi_f(x));
+		case 13: MAP(x * phi_f(x, bell_f(x)));
 		case 14: MAP(x * gelu_tanh_gate(x));
 		}
 		done(dst, at, ys, m);
@@ -46,6 +46,10 @@ static void unary(int op, arr dst, arr src, int64_t n) {
 static inline __attribute__((always_inline)) float silu_slope(float x) {
 	float s = sigmoid_f(x);
 	return s * (1.0f + x * (1.0f - s));
+}
+static inline __attribute__((always_inline)) float gelu_slope(float x) {
+	float bell = bell_f(x);
+	return phi_f(x, bell) + x * 0.39894228f * bell;
 }
 static inline __attribute__((always_inline)) float gelu_tanh_grad(float x) {
 	float s = gelu_tanh_gate(x);
@@ -79,7 +83,7 @@ static void unary_grad(int op, arr dx, arr dy, arr src, int64_t n) {
 		case 10: MAPG(g * sigmoid_f(x));
 		case 11: MAPG(g * tanh_slope(x));
 		case 12: MAPG(g * silu_slope(x));
-		case 13: MAPG(g * (phi_f(x) + x * 0.39894228f * exp_n(-0.5f * x * x)));
+		case 13: MAPG(g * gelu_slope(x));
 		case 14: MAPG(g * gelu_tanh_grad(x));
 		}
 		done(dx, at, ys, m);

@@ -95,38 +95,23 @@ static inline __attribute__((always_inline)) float tanh_f(float x) {
 	return s < 0.39f ? small : large;
 }
 
-// erf: an odd polynomial for |x| < 1, 1 - e^q(|x|) beyond, with q a fit of
-// log(erfc) on [1, 4.2], where erf reaches 1.
-static inline __attribute__((always_inline)) float erf_f(float x) {
-	float s = x * x;
-	float p = -9.667044571e-6f;
-	p = p * s + 0.0001126595903f;
-	p = p * s - 0.0008484080406f;
-	p = p * s + 0.005221031808f;
-	p = p * s - 0.02686543073f;
-	p = p * s + 0.112837825f;
-	p = p * s - 0.3761263847f;
-	p = p * s + 1.128379167f;
-	float small = p * x;
-	float a = x < 0 ? -x : x;
-	float t = a > 4.2f ? 4.2f : a;
-	float q = -9.765912122e-8f;
-	q = q * t + 3.812343407e-6f;
-	q = q * t - 6.708939601e-5f;
-	q = q * t + 0.0007124725725f;
-	q = q * t - 0.005157714799f;
-	q = q * t + 0.02730909845f;
-	q = q * t - 0.1113616834f;
-	q = q * t - 0.6306731046f;
-	q = q * t - 1.130819644f;
-	q = q * t + 0.0004484522945f;
-	float large = 1.0f - exp_n(q);
-	large = x < 0 ? -large : large;
-	float r = s < 1.0f ? small : large;
-	return x != x ? x : r;
+// The normal distribution: its density without the constant, and its integral
+// up to x, for |x| the density times a polynomial of 1/(1 + 0.29|x|). The error
+// is 5e-9 of the result near 0 and 1e-5 of it where it is next to nothing.
+static inline __attribute__((always_inline)) float bell_f(float x) { return exp_n(-0.5f * x * x); }
+static inline __attribute__((always_inline)) float phi_f(float x, float bell) {
+	float t = 1.0f / (1.0f + 0.29f * (x < 0 ? -x : x));
+	float p = 0.03766093271f;
+	p = p * t - 0.183854363f;
+	p = p * t + 0.2856274842f;
+	p = p * t - 0.1254176728f;
+	p = p * t + 0.1662624498f;
+	p = p * t + 0.08572947206f;
+	p = p * t + 0.1184502446f;
+	p = p * t + 0.1155414547f;
+	p = p * t * bell;
+	return x > 0 ? 1.0f - p : p;
 }
-
-static inline __attribute__((always_inline)) float phi_f(float x) { return 0.5f + 0.5f * erf_f(x * 0.70710678f); }
 
 // The gate of the GELU approximation, (1 + tanh u)/2 = sigmoid(2u), which takes
 // one exponential and loses no digits where tanh is near -1; and the slope of 2u.

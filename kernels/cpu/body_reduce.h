@@ -46,12 +46,29 @@ static void reduce_rows(int op, arr dst, arr src, int64_t rows, int64_t mid) {
 	}
 }
 
+// sum_rows adds rows of float32 to acc, one after the other. Four at a time: the
+// columns are few, so that most of the work is to wait for memory.
+static void sum_rows(float *restrict acc, const float *x, int64_t rows, int64_t apart, int64_t n) {
+	for (; rows >= 4; rows -= 4, x += 4 * apart) {
+		const float *y = x + apart, *z = y + apart, *w = z + apart;
+		for (int64_t i = 0; i < n; i++) acc[i] = (((acc[i] + x[i]) + y[i]) + z[i]) + w[i];
+	}
+	for (; rows > 0; rows--, x += apart)
+		for (int64_t i = 0; i < n; i++) acc[i] += x[i];
+}
+
 // reduce_cols reduces mid rows of inner elements over columns [lo, hi).
 static void reduce_cols(int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi) {
-	float buf[BLOCK], acc[BLOCK];
-	for (int64_t at = lo; at < hi; at += BLOCK) {
-		int64_t m = hi - at < BLOCK ? hi - at : BLOCK;
+	enum { COLUMNS = 4 * BLOCK };
+	float buf[COLUMNS], acc[COLUMNS];
+	for (int64_t at = lo; at < hi; at += COLUMNS) {
+		int64_t m = hi - at < COLUMNS ? hi - at : COLUMNS;
 		for (int64_t i = 0; i < m; i++) acc[i] = op == 0 ? 0.0f : op == 1 ? -INFINITY : INFINITY;
+		if (op == 0 && src.type == F32) {
+			sum_rows(acc, (const float *)src.p + at, mid, inner, m);
+			narrow(dst, at, acc, m);
+			continue;
+		}
 		for (int64_t r = 0; r < mid; r++) {
 			const float *xs = in(src, r * inner + at, m, buf);
 			if (op == 0)

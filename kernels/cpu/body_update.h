@@ -6,6 +6,8 @@ static inline __attribute__((always_inline)) vf root(vf x) {
 	return (vf)_mm512_sqrt_ps((__m512)x);
 #elif defined(__x86_64__) && VW == 8
 	return (vf)_mm256_sqrt_ps((__m256)x);
+#elif defined(__aarch64__)
+	return (vf)vsqrtq_f32((float32x4_t)x);
 #else
 	for (int i = 0; i < VW; i++) x[i] = sqrtf(x[i]);
 	return x;

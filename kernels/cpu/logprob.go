@@ -107,6 +107,9 @@ func (b *Backend) LogProb(a *kernels.LogProbArgs) {
 }
 
 func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
+	if a.R == 0 && a.FreshWeight && !a.DWeight.IsNil() {
+		b.Fill(a.DWeight, 0)
+	}
 	n := min(a.R, logProbRows)
 	chunk := n * min(a.V, logProbChunk)
 	hidden, scratch := b.logProbScratch("log_prob gradient", &a.LogProbArgs, n, chunk, n*a.D, chunk/2+1)
@@ -134,8 +137,12 @@ func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: beta, Batch: 1})
 			}
 			if !a.DWeight.IsNil() {
+				beta := 1.0
+				if a.FreshWeight && lo == 0 {
+					beta = 0
+				}
 				b.Gemm(&kernels.GemmArgs{TransA: true, M: cols, N: a.D, K: rows, A: dlogits, B: hidden, C: a.DWeight.Slice(first*a.D, (first+cols)*a.D),
-					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: 1, Batch: 1})
+					LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: beta, Batch: 1})
 			}
 		})
 		if !a.DHidden.IsNil() {

@@ -99,8 +99,8 @@ func (a *allocator) grow(want int, large bool) *block {
 	segment := smallSegment
 	if large {
 		segment = largeSegment
-		if want > largeSegment/2 { // with room for the next batch, which may be larger
-			segment = roundUp(want+want/8, segmentUnit)
+		if want > largeSegment/2 { // with room for it to grow with the next batch
+			segment = roundUp(2*want, segmentUnit)
 		}
 	}
 	p := C.cpu_alloc(C.size_t(segment))

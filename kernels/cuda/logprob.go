@@ -104,6 +104,9 @@ func (o *operations) LogProbGrad(a *kernels.LogProbGradArgs) {
 	defer o.release(&s)
 	n := min(a.R, logProbRows)
 	if n == 0 {
+		if a.FreshWeight && !a.DWeight.IsNil() {
+			o.Fill(a.DWeight, 0)
+		}
 		return
 	}
 	chunk := n * min(a.V, logProbChunk)
@@ -133,8 +136,12 @@ func (o *operations) LogProbGrad(a *kernels.LogProbGradArgs) {
 				LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: beta, Batch: 1})
 		}
 		if !a.DWeight.IsNil() {
+			beta := 1.0
+			if a.FreshWeight && lo == 0 {
+				beta = 0
+			}
 			o.on.Gemm(&kernels.GemmArgs{TransA: true, M: cols, N: a.D, K: rows, A: d, B: s.hidden.Slice(0, rows*a.D),
-				C: a.DWeight.Slice(first*a.D, (first+cols)*a.D), LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: 1, Batch: 1})
+				C: a.DWeight.Slice(first*a.D, (first+cols)*a.D), LDA: cols, LDB: a.D, LDC: a.D, Alpha: 1, Beta: beta, Batch: 1})
 		}
 	}, func(lo, hi int) {
 		if !a.DHidden.IsNil() {

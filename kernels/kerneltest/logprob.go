@@ -83,6 +83,9 @@ func logProb(x *Rig, s [4]int, p palette, large bool, share float64) {
 	g.DWeight = x.Normal(p.at(1), v*d)
 	fused.LogProbGrad(&g)
 	x.Result("dweight of the weight's type", g.DWeight, stored(p.at(1)))
+	g.DWeight, g.FreshWeight = x.Empty(p.at(1), v*d), true
+	fused.LogProbGrad(&g)
+	x.Result("fresh dweight", g.DWeight, stored(p.at(1)))
 	g.DHidden, g.DWeight = x.Normal(f, tokens*d), kernels.Array{}
 	fused.LogProbGrad(&g)
 	x.Result("dhidden alone", g.DHidden, gradTol)

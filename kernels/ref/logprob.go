@@ -48,5 +48,9 @@ func (b *Backend) LogProbGrad(a *kernels.LogProbGradArgs) {
 		}
 	}
 	accumulate(a.DHidden, dh)
-	accumulate(a.DWeight, dw)
+	if a.FreshWeight && !a.DWeight.IsNil() {
+		store(a.DWeight, dw)
+	} else {
+		accumulate(a.DWeight, dw)
+	}
 }

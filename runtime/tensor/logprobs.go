@@ -61,7 +61,8 @@ func fusedLogProbs(fused kernels.LogProbs, hidden, weight, rows, labels *Tensor)
 			g.DHidden = b.Zeroed(0).Array()
 		}
 		if b.Needs(1) {
-			g.DWeight = b.Zeroed(1).Array()
+			dw, fresh := b.Into(1)
+			g.DWeight, g.FreshWeight = dw.Array(), fresh
 		}
 		fused.LogProbGrad(&g)
 	})
