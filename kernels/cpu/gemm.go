@@ -98,8 +98,8 @@ func (b *Backend) columns(w *way, g *kernels.GemmArgs, i, j0, j1, threads int) {
 		await(&packed, packs)
 		withScratch(func(pa *C.float) {
 			for t := multiply.next(turn, parts.count()); t >= 0; t = multiply.next(turn, parts.count()) {
-				i0, c0, width := parts.at(t)
-				C.call_gemm_rows(w.c(), &args, C.int64_t(i0), C.int64_t(min(i0+parts.rows, g.M)), C.int64_t(c0), C.int64_t(min(c0+width, n)), pa)
+				i0, i1, c0, c1 := parts.at(t)
+				C.call_gemm_rows(w.c(), &args, C.int64_t(i0), C.int64_t(min(i1, g.M)), C.int64_t(c0), C.int64_t(min(c1, n)), pa)
 			}
 		})
 	})
@@ -108,50 +108,75 @@ func (b *Backend) columns(w *way, g *kernels.GemmArgs, i, j0, j1, threads int) {
 // parts are what a product's threads take in turn: blocks of rows, each cut
 // along its columns. Every part packs its rows of A anew, so most of the columns
 // go out in wide parts, and the last in narrow ones that bring the threads to
-// one end.
+// one end. Sizes differ by one tile at most: threads that nothing disturbs end
+// together.
 type parts struct {
-	rows, blocks int // of a block; of them
-	width        int // columns of a narrow part
-	wide, narrow int // parts of a block
+	mr, nr        int // rows and columns of a tile
+	tiles, panels int // of rows, of columns
+	blocks, cuts  int
+	wide          int // parts of together cuts in each block
 }
 
-// together is how many narrow parts' columns a wide one has.
-const together = 4
+const (
+	// partsPerThread is how many parts there are for a thread, if possible.
+	partsPerThread = 12
+	// together is how many cuts a wide part has.
+	together = 3
+	// leastTiles and leastPanels are the least that a cut leaves together:
+	// below that, blocks are used too seldom for what it takes to read them.
+	leastTiles, leastPanels = 8, 4
+)
 
-// cut cuts m rows and n columns. Where there are few blocks of rows, there are
-// more cuts along the columns.
+// cut cuts m rows and n columns. Rows come first, since A is packed once then.
 func cut(m, n, depth, threads, mr, nr int) parts {
-	most, panels := blockTiles*mr, (n+nr-1)/nr
-	blocks := (m + most - 1) / most
-	rows := roundUp((m+blocks-1)/blocks, mr)
-	blocks = (m + rows - 1) / rows
-	cuts, widest := 1, panels
+	p := parts{mr: mr, nr: nr, tiles: (m + mr - 1) / mr, panels: (n + nr - 1) / nr, cuts: 1}
+	want := 1
 	if threads > 1 {
-		cuts = min((12*threads+blocks-1)/blocks, (panels+3)/4)
+		want = partsPerThread * threads
 	}
+	p.blocks = max(min(want, p.tiles/leastTiles), (p.tiles+blockTiles-1)/blockTiles)
+	if p.blocks > threads {
+		p.blocks = roundUp(p.blocks, threads)
+	}
+	p.blocks = min(p.blocks, p.tiles)
+	if most := p.panels / leastPanels; p.blocks < want && most > 1 {
+		p.cuts = (want + p.blocks/2) / p.blocks
+		if p.blocks%threads != 0 {
+			p.cuts = roundUp(p.cuts, threads)
+		}
+		p.cuts = min(p.cuts, most)
+	}
+	widest := p.panels
 	if depth > C.GEMM_DEPTH { // scratch holds a block of A and the sums so far
-		widest = (C.GEMM_SCRATCH/most - C.GEMM_DEPTH - 1) / nr
-		cuts = max(cuts, (panels+widest-1)/widest)
+		widest = (C.GEMM_SCRATCH/(blockTiles*mr) - C.GEMM_DEPTH - 1) / nr
+		p.cuts = max(p.cuts, (p.panels+widest-1)/widest)
 	}
-	each := (panels + cuts - 1) / cuts
-	cuts = (panels + each - 1) / each
-	wide := cuts * 3 / 4 / together
-	if together*each > widest {
-		wide = 0
+	p.wide = p.cuts * 3 / 4 / together
+	if (p.panels*together+p.cuts-1)/p.cuts > widest {
+		p.wide = 0
 	}
-	return parts{rows: rows, blocks: blocks, width: each * nr, wide: wide, narrow: cuts - wide*together}
+	return p
 }
 
-func (p parts) count() int { return p.blocks * (p.wide + p.narrow) }
+// narrow is the parts of a block that are no wide ones.
+func (p parts) narrow() int { return p.cuts - p.wide*together }
 
-// at is part t: its first row and column, and its columns.
-func (p parts) at(t int) (i0, c0, width int) {
-	if t < p.blocks*p.wide {
-		width = together * p.width
-		return t / p.wide * p.rows, t % p.wide * width, width
+func (p parts) count() int { return p.blocks * (p.wide + p.narrow()) }
+
+// at is part t: its rows [i0, i1) and columns [j0, j1), of which the last tiles
+// may reach beyond the product.
+func (p parts) at(t int) (i0, i1, j0, j1 int) {
+	block, first, last := 0, 0, 0
+	if wide := p.blocks * p.wide; t < wide {
+		block, first = t/p.wide, t%p.wide*together
+		last = first + together
+	} else {
+		t -= wide
+		block, first = t/p.narrow(), p.wide*together+t%p.narrow()
+		last = first + 1
 	}
-	t -= p.blocks * p.wide
-	return t / p.narrow * p.rows, (p.wide*together + t%p.narrow) * p.width, p.width
+	return block * p.tiles / p.blocks * p.mr, (block + 1) * p.tiles / p.blocks * p.mr,
+		first * p.panels / p.cuts * p.nr, last * p.panels / p.cuts * p.nr
 }
 
 // lowerGemm lays columns [j0, j0+n) of product i out for C.
