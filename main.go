@@ -123,7 +123,7 @@ func devicesCommand() *cobra.Command {
 				return err
 			}
 			defer b.Close()
-			fmt.Printf("cpu   %s (DPOLAB_BF16: auto, native or widen)\n", b.Describe())
+			fmt.Printf("cpu   %s (DPOLAB_BF16: auto, widen, native or int16)\n", b.Describe())
 			threads, why := device.Processors()
 			fmt.Printf("      threads: %d by default, %s; threads=N sets those of each rank\n", threads, why)
 			fmt.Printf("      tiers %v (DPOLAB_CPU chooses); float32 and, stored in half the bytes, bfloat16 and float16\n", cpu.Tiers())

@@ -12,8 +12,9 @@
 // and results are rounded once when they are stored. Products of two bfloat16
 // matrices are taken by the processor's own instructions where these exist and
 // are faster: at twice float32's rate on some processors, and half of it on
-// others. The environment variable DPOLAB_BF16 is auto (a millisecond's
-// measurement decides), native or widen; [Backend.Describe] says what was
+// others; or in block-scaled int16, where a product's range allows, which is
+// faster on most. The environment variable DPOLAB_BF16 is auto (a short
+// measurement decides), widen, native or int16; [Backend.Describe] says what was
 // chosen and why.
 package cpu
 

@@ -6,11 +6,14 @@ import "C"
 import (
 	"fmt"
 	"maps"
+	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
@@ -19,18 +22,22 @@ import (
 // How products of two bfloat16 matrices are computed. Widening them to float32
 // while they are packed costs as much as a float32 product. A processor with
 // AVX512_BF16 can multiply pairs instead, at twice that rate on some and half of
-// it on others, so the choice is measured: DPOLAB_BF16 is auto, or names a way.
+// it on others; and products of int16 run at up to twice float32's rate on most,
+// to which bfloat16 can be brought where its range allows (body_int16.h). So the
+// choice is measured: DPOLAB_BF16 is auto, or names a way.
 //
-// All take products exactly and sum them in float32. The native instruction
-// treats subnormal operands, below 1.2e-38, as zero, and flushes subnormal sums.
+// Widening and the native instruction take products exactly and sum them in
+// float32; int16 adds less error than rounding to bfloat16 has made already. The
+// native instruction treats subnormal operands, below 1.2e-38, as zero, and
+// flushes subnormal sums.
 const bf16Variable = "DPOLAB_BF16"
 
 // bf16Wants says what the ways want of a processor, beyond a tier.
-var bf16Wants = map[string]string{"widen": "", "native": "AVX512_BF16"}
+var bf16Wants = map[string]string{"widen": "", "native": "AVX512_BF16", "int16": "AVX2, or AVX512_VNNI"}
 
 // bf16Gain is by how much a way must be faster than widening to be chosen: less
 // is noise.
-const bf16Gain = 1.2
+const bf16Gain = 1.05
 
 // way is one of a tier's ways of computing products.
 type way C.gemm_way
@@ -48,7 +55,7 @@ func (w *way) String() string {
 
 // depth is the number of words along K of a packed operand.
 func (w *way) depth(g *kernels.GemmArgs) int {
-	if w.pairs != 0 {
+	if w.pairs+w.blocks != 0 {
 		return (g.K + 1) / 2
 	}
 	return g.K
@@ -67,10 +74,10 @@ func ways(ops *C.cpu_ops) []*way {
 
 // way is how a product is computed.
 func (b *Backend) way(g *kernels.GemmArgs) *way {
-	if g.A.DType == dtype.BFloat16 && g.B.DType == dtype.BFloat16 {
-		return b.bf16
+	if g.A.DType != dtype.BFloat16 || g.B.DType != dtype.BFloat16 || b.bf16.blocks != 0 && !int16Pays(g) {
+		return (*way)(&b.ops.ways[0])
 	}
-	return (*way)(&b.ops.ways[0])
+	return b.bf16
 }
 
 // bf16Gains are the rates of a tier's ways over that of widening, measured once
@@ -121,19 +128,22 @@ func (b *Backend) setBF16(name string, all []*way) error {
 	return nil
 }
 
-// measureWays times a small product each way, which takes a millisecond, and
-// returns how fast they are, widening being 1.
+// measureWays times a product as training has them, each way, which takes some
+// 20 ms, and returns how fast they are, widening being 1.
 func measureWays(ops *C.cpu_ops, all []*way) []float64 {
-	const n = 192
+	const m, n, k = 384, 512, 512
 	b := &Backend{allocator: newAllocator(), ops: ops, threads: 1}
 	defer b.allocator.close()
-	memory := b.must("bfloat16 measurement", 3*2*n*n)
-	data := kernels.Array{Data: memory, DType: dtype.BFloat16, Len: 3 * n * n}
-	C.call_fill(b.ops, ctype(data), 1, C.int64_t(data.Len))
-	args := &kernels.GemmArgs{M: n, N: n, K: n, LDA: n, LDB: n, LDC: n, Alpha: 1,
-		A: data.Slice(0, n*n), B: data.Slice(n*n, 2*n*n), C: data.Slice(2*n*n, 3*n*n)}
+	data := kernels.Array{DType: dtype.BFloat16, Len: m*k + k*n + m*n}
+	data.Data = b.must("bfloat16 measurement", data.Bytes())
+	random := rand.New(rand.NewPCG(1, 2))
+	for i, bits := 0, unsafe.Slice((*uint16)(data.Data), data.Len); i < data.Len; i++ {
+		bits[i] = uint16(math.Float32bits(random.Float32()-0.5) >> 16)
+	}
+	args := &kernels.GemmArgs{M: m, N: n, K: k, LDA: k, LDB: n, LDC: n, Alpha: 1,
+		A: data.Slice(0, m*k), B: data.Slice(m*k, m*k+k*n), C: data.Slice(m*k+k*n, data.Len)}
 	least := make([]time.Duration, len(all))
-	for round := range 8 { // the fastest of each: other work only slows
+	for round := range 5 { // the fastest of each: other work only slows
 		for i, w := range all {
 			b.bf16 = w
 			start := time.Now()

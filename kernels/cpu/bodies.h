@@ -32,6 +32,9 @@ enum { NR = NRV * VW };
 #include "body_tile.h"
 #include "body_gemm.h"
 #include "body_direct.h"
+#if HAVE_INT16
+#include "body_int16.h"
+#endif
 #include "body_norm.h"
 #include "body_rotary.h"
 #include "body_attention.h"
@@ -60,7 +63,20 @@ const cpu_ops NAME1(cpu_ops_, TIER) = {
 #if HAVE_BF16
 		{.name = "native", .takes = "vdpbf16ps", .able = cpu_has_bf16, .mr = MR, .nr = NR, .pairs = 1, .pack = gemm_pack, .rows = gemm_rows},
 #endif
+#if HAVE_INT16 && VW == 16
+		{.name = "int16", .takes = "vpdpwssd", .able = cpu_has_vnni, .mr = MR, .nr = NR, .blocks = 1, .rows = rows_dot},
+#elif HAVE_INT16
+		{.name = "int16", .takes = "vpdpwssd", .able = cpu_has_avx_vnni, .mr = MR, .nr = NR, .blocks = 1, .rows = rows_dot},
+		{.name = "int16", .takes = "vpmaddwd", .able = cpu_is_able, .mr = MR, .nr = NR, .blocks = 1, .rows = rows_madd},
+#endif
 	},
+#if HAVE_INT16
+	.int16_tops = int16_tops,
+	.int16_balance = int16_balance,
+	.int16_pack = int16_pack,
+	.int16_decide = int16_decide,
+	.int16_widen = int16_widen,
+#endif
 	.gemm_few = gemm_few,
 	.layer_norm = layer_norm,
 	.rms_norm = rms_norm,

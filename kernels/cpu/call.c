@@ -14,6 +14,11 @@ void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, 
 void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi) { o->reduce_cols(op, dst, src, mid, inner, lo, hi); }
 void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log) { o->softmax(dst, x, rows, cols, log); }
 void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log) { o->softmax_grad(dx, dy, y, rows, cols, log); }
+void call_int16_tops(const cpu_ops *o, const gemm_args *g, int operand, int64_t stretch, int64_t block) { o->int16_tops(g, operand, stretch, block); }
+void call_int16_balance(const cpu_ops *o, const gemm_args *g) { o->int16_balance(g); }
+void call_int16_pack(const cpu_ops *o, const gemm_args *g, int operand, int64_t group, float *scratch) { o->int16_pack(g, operand, group, scratch); }
+int64_t call_int16_decide(const cpu_ops *o, const gemm_args *g) { return o->int16_decide(g); }
+void call_int16_widen(const cpu_ops *o, const gemm_args *g, int operand, int64_t group) { o->int16_widen(g, operand, group); }
 int call_gemm_able(const gemm_way *w) { return w->able(); }
 void call_gemm_pack(const gemm_way *w, const gemm_args *g, int64_t j0, int64_t j1) { w->pack(g, j0, j1); }
 void call_gemm_rows(const gemm_way *w, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) { w->rows(g, i0, i1, j0, j1, pa); }

@@ -14,6 +14,10 @@ enum { F32 = 1, BF16 = 2, F16 = 3, I32 = 4, I64 = 5, PAIRS = 16 };
 enum {
 	GEMM_SCRATCH = 1024 * 1024, // floats that a thread of a product has for a block of A and for sums
 	GEMM_DEPTH = 512,           // words along the depth of a packed block of A
+	GEMM_BLOCK = 256,           // steps along K that share a scale, at most
+	GEMM_GROUP = 8,             // panels that are quantised together
+	GEMM_MARGIN = 16,           // words that packing may write after a panel
+	GEMM_STRETCH = 512,         // rows of an operand whose magnitudes are looked through together
 	GEMM_WAYS = 4,              // of a tier, at most, and one that ends the list
 };
 
@@ -22,6 +26,26 @@ typedef struct {
 	int32_t type;
 } arr;
 
+// gemm_blocks is what a product in block-scaled int16 has beside its arguments
+// (body_int16.h). Operand 0 is A, of which rows are packed, and operand 1 is B, of
+// which columns are.
+typedef struct {
+	int64_t size, count;  // steps of a block, even, of which the last may be shorter; how many blocks
+	int64_t panels[2];    // how many, of whole groups
+	int32_t *wide;        // of each block: -1, or the number of blocks before it that have tiles in float32
+	int32_t *live;        // of each block: steps at which neither operand is zero throughout
+	int64_t wides;        // blocks that have tiles in float32
+	uint16_t *tops[2];    // largest magnitude at each step, over GEMM_STRETCH rows: a list for each stretch
+	float *factors[2];    // what an operand is multiplied by at each step
+	float *heights[2];    // one over an operand's largest magnitude at each step, as powers of two
+	float *weights;       // how much an element rounded at each step counts
+	float *scales[2];     // of each block, those of all rows, up to whole panels
+	float *flat[2];       // of each block, the least flatness of a row of each panel
+	float *rough[2];      // of each block, the most that is rounded of a row of each panel
+	float *narrow[2];     // panels of int16 pairs
+	float *broad[2];      // panels of float32, of blocks that have tiles in it
+} gemm_blocks;
+
 // C[m,n] = alpha*op(A)*op(B) + beta*C + bias, row-major, as GemmArgs.
 typedef struct {
 	arr a, b, c, bias;
@@ -29,6 +53,7 @@ typedef struct {
 	int32_t ta, tb;
 	float alpha, beta;
 	float *pb; // packed B
+	gemm_blocks *blocks;
 } gemm_args;
 
 typedef struct {
@@ -68,6 +93,7 @@ typedef struct {
 	int (*able)(void); // whether this processor has it
 	int32_t mr, nr;    // its tile
 	int32_t pairs;     // whether it takes operands as PAIRS, two to a word
+	int32_t blocks;    // whether it takes gemm_blocks, and has no pack of its own
 	void (*pack)(const gemm_args *g, int64_t j0, int64_t j1);
 	void (*rows)(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
 } gemm_way;
@@ -90,6 +116,11 @@ typedef struct {
 	void (*softmax_grad)(arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
 	int32_t mr, nr; // tile of float32 products
 	gemm_way ways[GEMM_WAYS]; // after the last, one without a name
+	void (*int16_tops)(const gemm_args *g, int operand, int64_t stretch, int64_t block);
+	void (*int16_balance)(const gemm_args *g);
+	void (*int16_pack)(const gemm_args *g, int operand, int64_t group, float *scratch);
+	int64_t (*int16_decide)(const gemm_args *g);
+	void (*int16_widen)(const gemm_args *g, int operand, int64_t group);
 	void (*gemm_few)(const gemm_args *g, int64_t j0, int64_t j1);
 	// x is x0 + res, stored there first, if res is given
 	void (*layer_norm)(arr y, float *mean, float *rstd, arr x, arr x0, arr res, arr w, arr b, int64_t rows, int64_t cols, float eps);
@@ -119,9 +150,12 @@ extern const cpu_ops cpu_ops_neon;
 // NULL if this processor cannot run it.
 const cpu_ops *cpu_select(const char *name);
 
-// What ways of computing products want: nothing, beyond their tier; vdpbf16ps.
+// What ways of computing products want: nothing, beyond their tier; vdpbf16ps;
+// vpdpwssd on 512 bits, and on 256 where there are no more.
 int cpu_is_able(void);
 int cpu_has_bf16(void);
+int cpu_has_vnni(void);
+int cpu_has_avx_vnni(void);
 
 // cpu_alloc takes memory from the system, to be given back by free. Large blocks
 // are aligned to the processor's large pages and ask for those: they are cleared
@@ -142,6 +176,11 @@ void call_reduce_rows(const cpu_ops *o, int op, arr dst, arr src, int64_t rows, 
 void call_reduce_cols(const cpu_ops *o, int op, arr dst, arr src, int64_t mid, int64_t inner, int64_t lo, int64_t hi);
 void call_softmax(const cpu_ops *o, arr dst, arr x, int64_t rows, int64_t cols, int log);
 void call_softmax_grad(const cpu_ops *o, arr dx, arr dy, arr y, int64_t rows, int64_t cols, int log);
+void call_int16_tops(const cpu_ops *o, const gemm_args *g, int operand, int64_t stretch, int64_t block);
+void call_int16_balance(const cpu_ops *o, const gemm_args *g);
+void call_int16_pack(const cpu_ops *o, const gemm_args *g, int operand, int64_t group, float *scratch);
+int64_t call_int16_decide(const cpu_ops *o, const gemm_args *g);
+void call_int16_widen(const cpu_ops *o, const gemm_args *g, int operand, int64_t group);
 int call_gemm_able(const gemm_way *w);
 void call_gemm_pack(const gemm_way *w, const gemm_args *g, int64_t j0, int64_t j1);
 void call_gemm_rows(const gemm_way *w, const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);

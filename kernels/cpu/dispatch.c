@@ -30,6 +30,24 @@ int cpu_has_bf16(void) {
 #endif
 }
 
+int cpu_has_vnni(void) {
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	return has_avx512() && __builtin_cpu_supports("avx512vnni");
+#else
+	return 0;
+#endif
+}
+
+int cpu_has_avx_vnni(void) {
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	return has_avx2() && __builtin_cpu_supports("avxvnni");
+#else
+	return 0;
+#endif
+}
+
 const cpu_ops *cpu_select(const char *name) {
 	int any = name[0] == 0;
 #if defined(__x86_64__)

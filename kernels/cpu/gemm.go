@@ -68,7 +68,11 @@ func (b *Backend) product(g *kernels.GemmArgs, i, threads int) {
 	cols := roundUp((g.N+max(chunks, 1)-1)/max(chunks, 1), nr)
 	cols = min(cols, max(words/max(depth, 1)/nr*nr, nr))
 	for j := 0; j < g.N; j += cols {
-		b.columns(w, g, i, j, min(j+cols, g.N), threads)
+		if w.blocks != 0 {
+			b.quantised(w, g, i, j, min(j+cols, g.N), threads)
+		} else {
+			b.columns(w, g, i, j, min(j+cols, g.N), threads)
+		}
 	}
 }
 

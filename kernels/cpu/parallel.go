@@ -39,9 +39,12 @@ func (b *Backend) ranges(n, threads int, fn func(lo, hi int)) {
 }
 
 // tasks runs fn for every index below n, each on whichever thread is free.
-func (b *Backend) tasks(n int, fn func(i int)) {
+func (b *Backend) tasks(n int, fn func(i int)) { b.each(b.threads, n, fn) }
+
+// each is tasks on up to so many threads.
+func (b *Backend) each(threads, n int, fn func(i int)) {
 	var l line
-	b.run(min(b.threads, n), func(_ int, t *turn) {
+	b.run(min(threads, n), func(_ int, t *turn) {
 		for i := l.next(t, n); i >= 0; i = l.next(t, n) {
 			fn(i)
 		}

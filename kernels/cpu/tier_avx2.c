@@ -6,5 +6,6 @@
 #define MR 6
 #define NRV 2
 #define HAVE_F16C 1
+#define HAVE_INT16 1
 #include "bodies.h"
 #endif

@@ -6,6 +6,7 @@
 #define MR 14
 #define NRV 2
 #define HAVE_F16C 1
+#define HAVE_INT16 1
 #define HAVE_BF16 1
 #include "bodies.h"
 #endif
