@@ -20,6 +20,7 @@ var layers = []string{
 	"kernels/kerneltest",
 	"kernels/internal/blocks",
 	"kernels/cpu",
+	"kernels/cpu/internal/emulated",
 	"kernels/internal/find",
 	"kernels/internal/dl",
 	"kernels/cuda/internal/driver",

@@ -11,11 +11,11 @@
 // 16-bit types are storage: operands are widened to float32 as they are read,
 // and results are rounded once when they are stored. Products of two bfloat16
 // matrices are taken by the processor's own instructions where these exist and
-// are faster: at twice float32's rate on some processors, and half of it on
-// others; or in block-scaled int16, where a product's range allows, which is
-// faster on most. The environment variable DPOLAB_BF16 is auto (a short
-// measurement decides), widen, native or int16; [Backend.Describe] says what was
-// chosen and why.
+// are faster: pairs (AVX512_BF16) at twice float32's rate on some processors, and
+// half of it on others, tiles (AMX) at a multiple; or in block-scaled int16, where
+// a product's range allows, which is faster on most. The environment variable
+// DPOLAB_BF16 is auto (a short measurement decides), widen, native, amx or int16;
+// [Backend.Describe] says what was chosen and why.
 package cpu
 
 // #cgo CFLAGS: -O3

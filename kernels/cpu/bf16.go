@@ -22,18 +22,19 @@ import (
 // How products of two bfloat16 matrices are computed. Widening them to float32
 // while they are packed costs as much as a float32 product. A processor with
 // AVX512_BF16 can multiply pairs instead, at twice that rate on some and half of
-// it on others; and products of int16 run at up to twice float32's rate on most,
-// to which bfloat16 can be brought where its range allows (body_int16.h). So the
+// it on others, and one with AMX tiles of them, at a multiple of it by its maker's
+// figures; and products of int16 run at up to twice float32's rate on most, to
+// which bfloat16 can be brought where its range allows (body_int16.h). So the
 // choice is measured: DPOLAB_BF16 is auto, or names a way.
 //
-// Widening and the native instruction take products exactly and sum them in
-// float32; int16 adds less error than rounding to bfloat16 has made already. The
-// native instruction treats subnormal operands, below 1.2e-38, as zero, and
-// flushes subnormal sums.
+// Widening, pairs and tiles take products exactly and sum them in float32; int16
+// adds less error than rounding to bfloat16 has made already. The instructions on
+// pairs and on tiles treat subnormal operands, below 1.2e-38, as zero, and flush
+// subnormal sums.
 const bf16Variable = "DPOLAB_BF16"
 
 // bf16Wants says what the ways want of a processor, beyond a tier.
-var bf16Wants = map[string]string{"widen": "", "native": "AVX512_BF16", "int16": "AVX2, or AVX512_VNNI"}
+var bf16Wants = map[string]string{"widen": "", "native": "AVX512_BF16", "amx": "AMX_BF16, which Linux must grant", "int16": "AVX2, or AVX512_VNNI"}
 
 // bf16Gain is by how much a way must be faster than widening to be chosen: less
 // is noise.
@@ -55,10 +56,11 @@ func (w *way) String() string {
 
 // depth is the number of words along K of a packed operand.
 func (w *way) depth(g *kernels.GemmArgs) int {
+	words := g.K
 	if w.pairs+w.blocks != 0 {
-		return (g.K + 1) / 2
+		words = (g.K + 1) / 2
 	}
-	return g.K
+	return roundUp(words, max(1, int(w.fill)))
 }
 
 // ways lists the tier's ways that this processor is able to, widening first.

@@ -31,6 +31,9 @@ enum { NR = NRV * VW };
 #include "body_pack.h"
 #include "body_tile.h"
 #include "body_gemm.h"
+#if HAVE_AMX
+#include "body_amx.h"
+#endif
 #include "body_direct.h"
 #if HAVE_INT16
 #include "body_int16.h"
@@ -61,7 +64,10 @@ const cpu_ops NAME1(cpu_ops_, TIER) = {
 	.ways = {
 		{.name = "widen", .takes = "float32", .able = cpu_is_able, .mr = MR, .nr = NR, .pack = gemm_pack, .rows = gemm_rows},
 #if HAVE_BF16
-		{.name = "native", .takes = "vdpbf16ps", .able = cpu_has_bf16, .mr = MR, .nr = NR, .pairs = 1, .pack = gemm_pack, .rows = gemm_rows},
+		{.name = "native", .takes = "vdpbf16ps", .able = cpu_has_bf16, .mr = MR, .nr = NR, .pairs = 1, .pack = gemm_pack, .rows = pairs_rows},
+#endif
+#if HAVE_AMX
+		{.name = "amx", .takes = "tdpbf16ps", .able = cpu_has_amx, .mr = AMX_ROWS, .nr = NR, .pairs = 1, .fill = AMX_PAIRS, .pack = amx_pack, .rows = amx_rows},
 #endif
 #if HAVE_INT16 && VW == 16
 		{.name = "int16", .takes = "vpdpwssd", .able = cpu_has_vnni, .mr = MR, .nr = NR, .blocks = 1, .rows = rows_dot},

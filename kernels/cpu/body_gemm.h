@@ -23,53 +23,52 @@ static void gemm_pack(const gemm_args *g, int64_t j0, int64_t j1) {
 	pack_b(g->pb + j0 * steps_of(g), g->b, g->ldb, !g->tb, j0, j1 - j0, g->k);
 }
 
+// A way's packing of blocks of A, and its register tile: the sums of k words of
+// the depth of two panels are stored or, with more, added to those that are there.
+typedef void (*rows_packer)(void *d, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k);
+typedef void (*tile_adder)(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more);
+
 // pack_block packs steps [p, p+count) of rows [i0, i0+m) of A.
-static void pack_block(float *pa, const gemm_args *g, int64_t i0, int64_t m, int64_t p, int64_t count) {
+static inline void pack_block(rows_packer pack, float *pa, const gemm_args *g, int64_t i0, int64_t m, int64_t p, int64_t count) {
 	arr a = g->a;
 	int64_t each = a.type == PAIRS ? 2 : 1, at = p * each, k = g->k - at < count * each ? g->k - at : count * each;
 	a.p = (char *)a.p + (g->ta ? at * g->lda : at) * size_of(a.type);
-	pack_a(pa, a, g->lda, g->ta, i0, m, k);
+	pack(pa, a, g->lda, g->ta, i0, m, k);
 }
 
-// gemm_rows computes rows [i0, i1) and columns [j0, j1) of C with B packed;
-// both starts are multiples of a tile. pa is the caller's, for RB·MR·DEPTH + MARGIN
-// words of A and, where the depth exceeds DEPTH, as many sums as C has elements
-// in RB·MR rows, columns rounded up to whole tiles.
-static void gemm_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) {
-	float few[RB][MR * NR] __attribute__((aligned(64)));
+// walk_rows computes rows [i0, i1) and columns [j0, j1) of C with B packed over
+// steps words, by a tile of mr rows and NR columns; both starts are multiples of a
+// tile. A is packed, or read where it lies, by MR rows, if along is set. few is for
+// the sums of RB tiles. pa is the caller's, for RB·mr·DEPTH + MARGIN words of A and,
+// where the depth exceeds DEPTH, as many sums as C has elements in RB·mr rows,
+// columns rounded up to whole tiles.
+static inline __attribute__((always_inline)) void walk_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa, float *few, int64_t steps, const int mr, rows_packer pack, tile_adder tile, int along) {
 	float bias[NR];
-	int64_t steps = steps_of(g);
-	int along = in_place(g, j1 - j0);
-	for (; i0 < i1; i0 += RB * MR) {
-		int64_t m = i1 - i0 < RB * MR ? i1 - i0 : RB * MR, p0 = 0;
+	for (; i0 < i1; i0 += RB * mr) {
+		int64_t m = i1 - i0 < RB * mr ? i1 - i0 : RB * mr, p0 = 0;
 		do {
 			int64_t dc = steps - p0 < DEPTH ? steps - p0 : DEPTH;
 			int last = p0 + dc == steps;
-			if (dc > 0 && !along) pack_block(pa, g, i0, m, p0, dc);
+			if (dc > 0 && !along) pack_block(pack, pa, g, i0, m, p0, dc);
 			for (int64_t j = j0; j < j1; j += NR) {
-				float(*sums)[MR * NR] = steps <= DEPTH ? few : (float(*)[MR * NR])(pa + RB * MR * DEPTH + MARGIN + (j - j0) * RB * MR);
+				float *sums = steps <= DEPTH ? few : pa + RB * mr * DEPTH + MARGIN + (j - j0) * RB * mr;
 				int cols = (int)(j1 - j < NR ? j1 - j : NR);
 				const float *b = g->pb + j * steps + p0 * NR;
 				if (last && g->bias.p) widen(bias, g->bias, j, cols);
 				int64_t p = 0;
 				do {
 					int64_t kc = dc - p < KC ? dc - p : KC;
-					for (int64_t i = 0; i < m; i += MR) {
-						const float *a = pa + i * dc + p * MR;
-						float *to = sums[i / MR];
-						int rows = (int)(m - i < MR ? m - i : MR), whole = last && p + kc == dc;
+					for (int64_t i = 0; i < m; i += mr) {
+						float *to = sums + i * NR;
+						int rows = (int)(m - i < mr ? m - i : mr), whole = last && p + kc == dc;
 						if (whole) tile_expect(g->c, (i0 + i) * g->ldc + j, g->ldc, rows);
-#if HAVE_BF16
-						if (g->a.type == PAIRS) tile_pairs(kc, (const uint32_t *)a, (const uint32_t *)(b + p * NR), sums[i / MR], p0 + p > 0);
-						else
-#endif
 						if (along) {
 							// The last tile reaches back, so that all its rows exist.
-							int64_t row = i0 + i + MR <= g->m ? i0 + i : g->m - MR;
+							int64_t row = i0 + i + mr <= g->m ? i0 + i : g->m - mr;
 							tile_along(kc, (const float *)g->a.p + row * g->lda + p0 + p, g->lda, b + p * NR, to, p0 + p > 0);
 							to += (i0 + i - row) * NR;
 						} else
-							tile_sums(kc, a, b + p * NR, to, p0 + p > 0);
+							tile(kc, pa + i * dc + p * mr, b + p * NR, to, p0 + p > 0);
 						if (whole) tile_store(to, g->c, (i0 + i) * g->ldc + j, g->ldc, rows, cols, g->alpha, g->beta, g->bias.p ? bias : NULL);
 					}
 					p += KC;
@@ -79,6 +78,19 @@ static void gemm_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, in
 		} while (p0 < steps);
 	}
 }
+
+static void gemm_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) {
+	float few[RB * MR * NR] __attribute__((aligned(64)));
+	walk_rows(g, i0, i1, j0, j1, pa, few, g->k, MR, pack_a, tile_sums, in_place(g, j1 - j0));
+}
+
+#if HAVE_BF16
+// pairs_rows is gemm_rows for PAIRS.
+static void pairs_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa) {
+	float few[RB * MR * NR] __attribute__((aligned(64)));
+	walk_rows(g, i0, i1, j0, j1, pa, few, steps_of(g), MR, pack_a, tile_pairs, 0);
+}
+#endif
 
 // gemm_few computes columns [j0, j1) of a product with at most FEW rows and B
 // stored [n, k], as generation makes them: dot products without packing.

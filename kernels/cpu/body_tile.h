@@ -22,7 +22,7 @@ static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *r
 // They are written out because the compiler, left to itself, repeats through
 // the adder, or reads the element again for each vector of B, and keeps one of
 // the sums in memory.
-#if defined(__x86_64__) && VW > 4
+#if defined(__x86_64__) && VW > 4 && !EMULATED
 #define REPEAT(v, p) __asm__("vbroadcastss %1, %0" : "=v"(v) : "m"(*(p)))
 #define MULTIPLY_ADD(acc, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(y))
 #define REPEAT_ROW(v, p, ld, row, u)                                                                       \
@@ -119,7 +119,7 @@ static __attribute__((noinline)) void tile_along(int64_t k, const float *restric
 // products to each of sixteen float32 sums. It takes subnormal operands as
 // zero and flushes subnormal sums. The instruction is written out because it
 // belongs to no feature the rest of the tier may use.
-static __attribute__((noinline)) void tile_pairs(int64_t k, const uint32_t *restrict a, const uint32_t *restrict b, float *restrict sums, int more) {
+static __attribute__((noinline)) void tile_pairs(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more) {
 	vf acc[MR][NRV];
 #pragma GCC unroll 16
 	for (int i = 0; i < MR; i++)

@@ -2,7 +2,7 @@
 
 // root is the square root of each element.
 static inline __attribute__((always_inline)) vf root(vf x) {
-#if defined(__x86_64__) && VW == 16
+#if defined(__x86_64__) && VW == 16 && !EMULATED
 	return (vf)_mm512_sqrt_ps((__m512)x);
 #elif defined(__x86_64__) && VW == 8
 	return (vf)_mm256_sqrt_ps((__m256)x);

@@ -18,7 +18,7 @@ enum {
 	GEMM_GROUP = 8,             // panels that are quantised together
 	GEMM_MARGIN = 16,           // words that packing may write after a panel
 	GEMM_STRETCH = 512,         // rows of an operand whose magnitudes are looked through together
-	GEMM_WAYS = 4,              // of a tier, at most, and one that ends the list
+	GEMM_WAYS = 5,              // of a tier, at most, and one that ends the list
 };
 
 typedef struct {
@@ -93,6 +93,7 @@ typedef struct {
 	int (*able)(void); // whether this processor has it
 	int32_t mr, nr;    // its tile
 	int32_t pairs;     // whether it takes operands as PAIRS, two to a word
+	int32_t fill;      // a packed depth is filled up to a multiple of so many words; 0 is 1
 	int32_t blocks;    // whether it takes gemm_blocks, and has no pack of its own
 	void (*pack)(const gemm_args *g, int64_t j0, int64_t j1);
 	void (*rows)(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa);
@@ -151,11 +152,13 @@ extern const cpu_ops cpu_ops_neon;
 const cpu_ops *cpu_select(const char *name);
 
 // What ways of computing products want: nothing, beyond their tier; vdpbf16ps;
-// vpdpwssd on 512 bits, and on 256 where there are no more.
+// vpdpwssd on 512 bits, and on 256 where there are no more; tdpbf16ps, which the
+// system must let the process use.
 int cpu_is_able(void);
 int cpu_has_bf16(void);
 int cpu_has_vnni(void);
 int cpu_has_avx_vnni(void);
+int cpu_has_amx(void);
 
 // cpu_alloc takes memory from the system, to be given back by free. Large blocks
 // are aligned to the processor's large pages and ask for those: they are cleared

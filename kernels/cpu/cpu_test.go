@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 // compute those of bfloat16.
 func TestBF16Modes(t *testing.T) {
 	var able []string
-	for mode, wants := range map[string]string{"native": "AVX512_BF16", "int16": "AVX2", "widen": ""} {
+	for mode, wants := range map[string]string{"native": "AVX512_BF16", "amx": "AMX_BF16", "int16": "AVX2", "widen": ""} {
 		t.Run(mode, func(t *testing.T) {
 			t.Setenv("DPOLAB_BF16", mode)
 			b, err := cpu.New(device.Device{}, 1)

@@ -8,5 +8,6 @@
 #define HAVE_F16C 1
 #define HAVE_INT16 1
 #define HAVE_BF16 1
+#define HAVE_AMX 1
 #include "bodies.h"
 #endif

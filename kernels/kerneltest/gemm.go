@@ -86,6 +86,13 @@ func gemmCases() []Case {
 						}
 					}
 				}
+			}}, Case{Name: fmt.Sprintf("gemm/16-bit shapes/%v,%v", ta, tb), Run: func(x *Rig) {
+				for _, s := range [][3]int{{5, 3, 1}, {5, 7, 2}, {33, 31, 31}, {32, 32, 32}, {16, 65, 33}, {48, 17, 63}, {65, 64, 511}, {7, 33, 1024}, {40, 70, 1055}, {6, 5, 0}} {
+					g := gemm{m: s[0], n: s[1], k: s[2], ta: ta, tb: tb, a: dtype.BFloat16, b: dtype.BFloat16, c: f, alpha: 1}
+					g.run(x)
+					g.alpha, g.beta, g.bias, g.padA, g.padB, g.padC = 0.5, 1, dtype.BFloat16, 3, 5, 7
+					g.run(x)
+				}
 			}}, Case{Name: fmt.Sprintf("gemm/batch/%v,%v", ta, tb), Run: func(x *Rig) {
 				for _, s := range [][3]int{{3, 17, 9}, {40, 33, 64}, {70, 7, 65}, {200, 90, 20}} {
 					g := plain
