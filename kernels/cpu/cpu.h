@@ -165,6 +165,9 @@ int cpu_has_amx(void);
 // and found far faster than small ones, and lie in one piece in the caches.
 void *cpu_alloc(size_t n);
 
+// cpu_thread_time is what the calling thread has had of processors, in nanoseconds.
+int64_t cpu_thread_time(void);
+
 // Calls through the table, for cgo.
 void call_convert(const cpu_ops *o, arr dst, arr src, int64_t n);
 void call_fill(const cpu_ops *o, arr dst, double v, int64_t n);
