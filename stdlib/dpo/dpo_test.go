@@ -17,6 +17,9 @@ import (
 var demo *dpo.DemoSet
 
 func TestMain(m *testing.M) {
+	// Processes that each measure how to multiply bfloat16 could differ in the
+	// last bits.
+	os.Setenv("DPOLAB_BF16", "widen")
 	dpo.SetContext(context.Background())
 	dpo.SetArgs(nil)
 	dpo.SetOutput(io.Discard)

@@ -69,10 +69,8 @@ func TestSessionCell(t *testing.T) {
 	os.Exit(0) // as a cell ends: nothing is closed
 }
 
-// TestSessionOverProcesses takes every step in a process of its own. Each would
-// measure how to multiply bfloat16, which decides on the last bits; here it is said.
+// TestSessionOverProcesses takes every step in a process of its own.
 func TestSessionOverProcesses(t *testing.T) {
-	t.Setenv("DPOLAB_BF16", "widen")
 	dir := t.TempDir() + "/exp"
 	for range 5 {
 		c := exec.Command(os.Args[0], "-test.run", "^TestSessionCell$")
