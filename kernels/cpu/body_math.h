@@ -13,14 +13,9 @@ static inline __attribute__((always_inline)) int32_t f_bits(float f) {
 	return b;
 }
 
-// exp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 6, then
-// two scalings by 2^(n/2) so that results may be subnormal.
-static inline __attribute__((always_inline)) float exp_f(float x) {
-	float y = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
-	float n = y * 1.44269504f + 12582912.0f;
-	int32_t i = f_bits(n) - 0x4B400000;
-	n -= 12582912.0f;
-	float r = y - n * 0.693145752f;
+// exp_rest is e^r for x = n ln2 + r with |r| <= ln2/2, by a polynomial of degree 6.
+static inline __attribute__((always_inline)) float exp_rest(float x, float n) {
+	float r = x - n * 0.693145752f;
 	r -= n * 1.42860677e-6f;
 	float p = 0.001394111641f;
 	p = p * r + 0.008375132781f;
@@ -29,6 +24,16 @@ static inline __attribute__((always_inline)) float exp_f(float x) {
 	p = p * r + 0.5000000047f;
 	p = p * r + 1.0f;
 	p = p * r + 1.0f;
+	return p;
+}
+
+// exp: e^r, then two scalings by 2^(n/2) so that results may be subnormal.
+static inline __attribute__((always_inline)) float exp_f(float x) {
+	float y = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
+	float n = y * 1.44269504f + 12582912.0f;
+	int32_t i = f_bits(n) - 0x4B400000;
+	n -= 12582912.0f;
+	float p = exp_rest(y, n);
 	int32_t a = i >> 1, b = i - a;
 	float e = p * bits_f((a + 127) << 23) * bits_f((b + 127) << 23);
 	e = x > 88.8f ? INFINITY : e;
@@ -43,16 +48,7 @@ static inline __attribute__((always_inline)) float exp_n(float x) {
 	float n = x * 1.44269504f + 12582912.0f;
 	int32_t scale = (int32_t)((uint32_t)f_bits(n) << 23) + (127 << 23);
 	n -= 12582912.0f;
-	float r = x - n * 0.693145752f;
-	r -= n * 1.42860677e-6f;
-	float p = 0.001394111641f;
-	p = p * r + 0.008375132781f;
-	p = p * r + 0.0416663528f;
-	p = p * r + 0.1666641544f;
-	p = p * r + 0.5000000047f;
-	p = p * r + 1.0f;
-	p = p * r + 1.0f;
-	float e = p * bits_f(scale);
+	float e = exp_rest(x, n) * bits_f(scale);
 	e = x < -87.3f ? 0.0f : e;
 	return x > 88.0f ? INFINITY : e;
 }

@@ -25,11 +25,12 @@ static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *r
 #if defined(__x86_64__) && VW > 4 && !EMULATED
 #define REPEAT(v, p) __asm__("vbroadcastss %1, %0" : "=v"(v) : "m"(*(p)))
 #define MULTIPLY_ADD(acc, x, y) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(y))
-#define REPEAT_ROW(v, p, ld, row, u)                                                                       \
-	do {                                                                                                   \
-		if ((row) == 0) __asm__("vbroadcastss %c2(%1), %0" : "=v"(v) : "r"(p), "i"((u) * 4));              \
-		else if ((row) == 1) __asm__("vbroadcastss %c3(%1,%2,4), %0" : "=v"(v) : "r"(p), "r"(ld), "i"((u) * 4)); \
-		else __asm__("vbroadcastss %c3(%1,%2,8), %0" : "=v"(v) : "r"(p), "r"(ld), "i"((u) * 4));           \
+#define ANY(p) "m"(*(const float(*)[])(p)) // tells the compiler that elements from p on are read
+#define REPEAT_ROW(v, p, ld, row, u)                                                                               \
+	do {                                                                                                           \
+		if ((row) == 0) __asm__("vbroadcastss %c2(%1), %0" : "=v"(v) : "r"(p), "i"((u) * 4), ANY(p));              \
+		else if ((row) == 1) __asm__("vbroadcastss %c3(%1,%2,4), %0" : "=v"(v) : "r"(p), "r"(ld), "i"((u) * 4), ANY(p)); \
+		else __asm__("vbroadcastss %c3(%1,%2,8), %0" : "=v"(v) : "r"(p), "r"(ld), "i"((u) * 4), ANY(p));           \
 	} while (0)
 #else
 #define REPEAT_ROW(v, p, ld, row, u) REPEAT(v, (p) + (row) * (ld) + (u))
