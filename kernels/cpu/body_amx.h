@@ -36,10 +36,11 @@ typedef struct {
 #endif
 
 // tile_amx adds up k pairs of steps, a multiple of AMX_PAIRS, per element.
-static __attribute__((noinline)) void tile_amx(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more) {
+static __attribute__((noinline)) void tile_amx(int64_t k, const float *restrict a, const float *restrict b, const ends *e) {
 	enum { ROW = NR * 4 };
 	float block[AMX_ROWS * NR] __attribute__((aligned(64)));
-	float *to = more ? block : sums;
+	float *to = e->from ? block : e->to;
+	int64_t row = e->from ? ROW : e->to_row * 4;
 	TILE_ZERO(0);
 	TILE_ZERO(1);
 	TILE_ZERO(2);
@@ -54,12 +55,13 @@ static __attribute__((noinline)) void tile_amx(int64_t k, const float *restrict 
 		TILE_ADD(2, 5, 6);
 		TILE_ADD(3, 5, 7);
 	}
-	TILE_STORE(0, to, ROW);
-	TILE_STORE(1, to + 16, ROW);
-	TILE_STORE(2, to + 16 * NR, ROW);
-	TILE_STORE(3, to + 16 * NR + 16, ROW);
-	if (more)
-		for (int i = 0; i < AMX_ROWS * NR; i += VW) *(vf *)(sums + i) += *(const vf *)(block + i);
+	TILE_STORE(0, to, row);
+	TILE_STORE(1, to + 16, row);
+	TILE_STORE(2, to + 4 * row, row);
+	TILE_STORE(3, to + 4 * row + 16, row);
+	if (!e->from) return;
+	for (int i = 0; i < AMX_ROWS; i++)
+		for (int j = 0; j < NR; j += VW) *(vf *)(e->to + i * e->to_row + j) = *(const vf *)(e->from + i * e->from_row + j) + *(const vf *)(block + i * NR + j);
 }
 
 // amx_steps is the depth in pairs of steps, filled up to whole tiles.
@@ -76,10 +78,10 @@ static inline vi step_pairs(const uint16_t *x, int64_t ld, int64_t rows, int64_t
 
 // amx_pack_a is pack_a for tiles: over the depth, the tile of the first sixteen
 // rows and that of the next.
-static __attribute__((noinline)) void amx_pack_a(void *to, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k) {
-	int32_t *d = to;
+static __attribute__((noinline)) void amx_pack_a(void *to, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k, int64_t apart) {
 	int64_t steps = amx_steps(k);
-	for (int64_t w = 0; w < count; w += AMX_ROWS)
+	for (int64_t w = 0; w < count; w += AMX_ROWS) {
+		int32_t *d = (int32_t *)to + w / AMX_ROWS * apart;
 		for (int64_t p = 0; p < steps; p += AMX_PAIRS)
 			for (int64_t from = w; from < w + AMX_ROWS; from += 16, d += AMX_TILE) {
 				int64_t rows = from < count ? count - from : 0;
@@ -92,6 +94,7 @@ static __attribute__((noinline)) void amx_pack_a(void *to, arr x, int64_t ld, in
 				if (along) transpose(r);
 				for (int i = 0; i < 16; i++) *(vi *)(d + i * AMX_PAIRS) = r[i];
 			}
+	}
 }
 
 // amx_pack is gemm_pack for tiles.
@@ -99,7 +102,7 @@ static void amx_pack(const gemm_args *g, int64_t j0, int64_t j1) {
 	int64_t steps = amx_steps(g->k), filled = (g->k + 1) / 2;
 	for (int64_t j = j0; j < j1; j += NR) {
 		float *d = g->pb + j * steps;
-		pack_b(d, g->b, g->ldb, !g->tb, j, j1 - j < NR ? j1 - j : NR, g->k);
+		pack_b(d, g->b, g->ldb, !g->tb, j, j1 - j < NR ? j1 - j : NR, g->k, steps * NR);
 		memset(d + filled * NR, 0, (size_t)((steps - filled) * NR) * 4);
 	}
 }

@@ -78,7 +78,7 @@ static void attention(const attention_args *a) {
 		if (n == 0) continue;
 		float *v = a->work, *q = v + m * a->ldd, *o = q + (QB + MR) * a->ldd, *p = o + (QB + MR) * a->ldd, *turned = p + (QB + MR) * a->lds;
 		take_keys(v, a, a->k, s, kv);
-		pack_b(turned, (arr){v, F32}, a->ldd, 0, 0, m, d);
+		pack_b(turned, (arr){v, F32}, a->ldd, 0, 0, m, d, d * NR);
 		take_keys(v, a, a->v, s, kv);
 		for (int64_t b = 0; b < n; b += QB) {
 			int64_t rows = n - b < QB ? n - b : QB, q0 = s.qs + b, hidden = m - n + b;
@@ -118,9 +118,9 @@ static void attention_grad(const attention_args *a) {
 		float *p = dq + (QB + MR) * a->ldd, *dp = p + (QB + MR) * a->lds;
 		float *keys = dp + (QB + MR) * a->lds, *values = keys + (m + NR - 1) / NR * NR * d + MARGIN;
 		take_keys(k, a, a->v, s, kv);
-		pack_b(values, (arr){k, F32}, a->ldd, 0, 0, m, d);
+		pack_b(values, (arr){k, F32}, a->ldd, 0, 0, m, d, d * NR);
 		take_keys(k, a, a->k, s, kv);
-		pack_b(keys, (arr){k, F32}, a->ldd, 0, 0, m, d);
+		pack_b(keys, (arr){k, F32}, a->ldd, 0, 0, m, d, d * NR);
 		memset(dk, 0, (size_t)(2 * m * a->ldd) * 4);
 		for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
 			for (int64_t b = 0; b < n; b += QB) {

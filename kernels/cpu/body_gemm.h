@@ -7,7 +7,8 @@
 enum {
 	KC = 256,          // steps of B's panel that stay in the first-level cache
 	RB = 24,           // register tiles in a block of rows, at most
-	MARGIN = 16,       // words that packing may write after the last panel
+	MARGIN = GEMM_MARGIN, // words that packing may write after the last panel
+	APART = GEMM_APART,   // words between panels of A
 	DEPTH = GEMM_DEPTH // steps of a block of A: with RB tiles of rows, 300 KB on AVX2
 };
 
@@ -20,56 +21,63 @@ static inline int64_t steps_of(const gemm_args *g) { return g->a.type == PAIRS ?
 
 // gemm_pack packs columns [j0, j1) of B, of which j0 is a multiple of NR.
 static void gemm_pack(const gemm_args *g, int64_t j0, int64_t j1) {
-	pack_b(g->pb + j0 * steps_of(g), g->b, g->ldb, !g->tb, j0, j1 - j0, g->k);
+	pack_b(g->pb + j0 * steps_of(g), g->b, g->ldb, !g->tb, j0, j1 - j0, g->k, steps_of(g) * NR);
 }
 
-// A way's packing of blocks of A, and its register tile: the sums of k words of
-// the depth of two panels are stored or, with more, added to those that are there.
-typedef void (*rows_packer)(void *d, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k);
-typedef void (*tile_adder)(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more);
+// A way's packing of blocks of A into panels that lie apart words from each other,
+// and its register tile: the sums of k words of the depth of two panels.
+typedef void (*rows_packer)(void *d, arr x, int64_t ld, int along, int64_t first, int64_t count, int64_t k, int64_t apart);
+typedef void (*tile_adder)(int64_t k, const float *restrict a, const float *restrict b, const ends *e);
 
 // pack_block packs steps [p, p+count) of rows [i0, i0+m) of A.
-static inline void pack_block(rows_packer pack, float *pa, const gemm_args *g, int64_t i0, int64_t m, int64_t p, int64_t count) {
+static inline void pack_block(rows_packer pack, float *pa, const gemm_args *g, int64_t i0, int64_t m, int64_t p, int64_t count, int64_t apart) {
 	arr a = g->a;
 	int64_t each = a.type == PAIRS ? 2 : 1, at = p * each, k = g->k - at < count * each ? g->k - at : count * each;
 	a.p = (char *)a.p + (g->ta ? at * g->lda : at) * size_of(a.type);
-	pack(pa, a, g->lda, g->ta, i0, m, k);
+	pack(pa, a, g->lda, g->ta, i0, m, k, apart);
 }
 
 // walk_rows computes rows [i0, i1) and columns [j0, j1) of C with B packed over
 // steps words, by a tile of mr rows and NR columns; both starts are multiples of a
 // tile. A is packed, or read where it lies, by MR rows, if along is set. few is for
-// the sums of RB tiles. pa is the caller's, for RB·mr·DEPTH + MARGIN words of A and,
-// where the depth exceeds DEPTH, as many sums as C has elements in RB·mr rows,
-// columns rounded up to whole tiles.
+// the sums of RB tiles. pa is the caller's, for a block of A, its panels APART words
+// from each other's end, and, where the depth exceeds DEPTH, as many sums as C has
+// elements in RB·mr rows, columns rounded up to whole tiles.
+//
+// Where C is float32 and what is to be added to the sums is either the bias or C,
+// the sums begin with that and end in C: most whole tiles go past tile_store.
 static inline __attribute__((always_inline)) void walk_rows(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *pa, float *few, int64_t steps, const int mr, rows_packer pack, tile_adder tile, int along) {
 	float bias[NR];
+	int plain = g->c.type == F32 && g->alpha == 1 && (g->beta == 0 || (g->beta == 1 && !g->bias.p));
 	for (; i0 < i1; i0 += RB * mr) {
 		int64_t m = i1 - i0 < RB * mr ? i1 - i0 : RB * mr, p0 = 0;
 		do {
-			int64_t dc = steps - p0 < DEPTH ? steps - p0 : DEPTH;
+			int64_t dc = steps - p0 < DEPTH ? steps - p0 : DEPTH, apart = mr * dc + APART;
 			int last = p0 + dc == steps;
-			if (dc > 0 && !along) pack_block(pack, pa, g, i0, m, p0, dc);
+			if (dc > 0 && !along) pack_block(pack, pa, g, i0, m, p0, dc, apart);
 			for (int64_t j = j0; j < j1; j += NR) {
-				float *sums = steps <= DEPTH ? few : pa + RB * mr * DEPTH + MARGIN + (j - j0) * RB * mr;
+				float *sums = steps <= DEPTH ? few : pa + RB * (mr * DEPTH + APART) + MARGIN + (j - j0) * RB * mr;
 				int cols = (int)(j1 - j < NR ? j1 - j : NR);
 				const float *b = g->pb + j * steps + p0 * NR;
-				if (last && g->bias.p) widen(bias, g->bias, j, cols);
+				if (g->bias.p && (plain ? p0 == 0 : last)) widen(bias, g->bias, j, cols);
 				int64_t p = 0;
 				do {
 					int64_t kc = dc - p < KC ? dc - p : KC;
+					int first = p0 + p == 0, whole = last && p + kc == dc;
 					for (int64_t i = 0; i < m; i += mr) {
-						float *to = sums + i * NR;
-						int rows = (int)(m - i < mr ? m - i : mr), whole = last && p + kc == dc;
-						if (whole) tile_expect(g->c, (i0 + i) * g->ldc + j, g->ldc, rows);
-						if (along) {
-							// The last tile reaches back, so that all its rows exist.
-							int64_t row = i0 + i + mr <= g->m ? i0 + i : g->m - mr;
-							tile_along(kc, (const float *)g->a.p + row * g->lda + p0 + p, g->lda, b + p * NR, to, p0 + p > 0);
-							to += (i0 + i - row) * NR;
-						} else
-							tile(kc, pa + i * dc + p * mr, b + p * NR, to, p0 + p > 0);
-						if (whole) tile_store(to, g->c, (i0 + i) * g->ldc + j, g->ldc, rows, cols, g->alpha, g->beta, g->bias.p ? bias : NULL);
+						float *to = sums + i * NR, *c = (float *)g->c.p + (i0 + i) * g->ldc + j;
+						int rows = (int)(m - i < mr ? m - i : mr), direct = plain && rows == mr && cols == NR;
+						if (whole || (direct && first && g->beta != 0)) tile_expect(g->c, (i0 + i) * g->ldc + j, g->ldc, rows);
+						// The last tile of rows that lie reaches back, so that all its rows exist.
+						int64_t back = along && i0 + i + mr > g->m ? i0 + i + mr - g->m : 0;
+						ends e = onward(to, !first);
+						if (first && plain && g->bias.p) e.from = bias, e.from_row = 0;
+						if (direct && first && g->beta != 0) e.from = c, e.from_row = g->ldc;
+						if (direct && whole) e.to = c, e.to_row = g->ldc;
+						if (along) tile_along(kc, (const float *)g->a.p + (i0 + i - back) * g->lda + p0 + p, g->lda, b + p * NR, &e);
+						else tile(kc, pa + i / mr * apart + p * mr, b + p * NR, &e);
+						if (!whole || direct) continue;
+						tile_store(to + back * NR, g->c, (i0 + i) * g->ldc + j, g->ldc, rows, cols, g->alpha, g->beta, g->bias.p && !plain ? bias : NULL);
 					}
 					p += KC;
 				} while (p < dc);

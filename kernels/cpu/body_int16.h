@@ -204,8 +204,8 @@ static void int16_pack(const gemm_args *g, int which, int64_t group, float *scra
 			for (int i = 0; i < GEMM_GROUP; i++) b->flat[which][at + i] = 0;
 			continue;
 		}
-		if (which) pack_b(scratch, x, o.ld, o.along, first, n, k);
-		else pack_a(scratch, x, o.ld, o.along, first, n, k);
+		if (which) pack_b(scratch, x, o.ld, o.along, first, n, k, k * NR);
+		else pack_a(scratch, x, o.ld, o.along, first, n, k, k * MR);
 		for (int64_t i = 0; i < n; i += o.width, at++) {
 			float *scales = b->scales[which] + at * o.width, *flat = b->flat[which] + at, *rough = b->rough[which] + at;
 			int32_t *d = (int32_t *)(panel(b->narrow[which], half * b->count, o.width, (first + i) / o.width) + q * half * o.width);
@@ -231,8 +231,8 @@ static void int16_widen(const gemm_args *g, int which, int64_t group) {
 			arr x = {(uint16_t *)o.x.p + (o.along ? q * b->size * o.ld : q * b->size), BF16};
 			float *d = panel(b->broad[which], b->size * b->wides, o.width, i / o.width) + b->wide[q] * b->size * o.width;
 			int64_t n = end - i < o.width ? end - i : o.width;
-			if (which) pack_b(d, x, o.ld, o.along, i, n, block_steps(g, q));
-			else pack_a(d, x, o.ld, o.along, i, n, block_steps(g, q));
+			if (which) pack_b(d, x, o.ld, o.along, i, n, block_steps(g, q), 0);
+			else pack_a(d, x, o.ld, o.along, i, n, block_steps(g, q), 0);
 		}
 }
 
@@ -252,7 +252,7 @@ static void int16_widen(const gemm_args *g, int which, int64_t group) {
 // TILE_INT16 makes a tile of k pairs of steps, and the walk over rows and columns
 // with it.
 #define TILE_INT16(tile, walk, DOT)                                                                                                                   \
-	static __attribute__((noinline)) void tile(int64_t k, const int32_t *restrict a, const int32_t *restrict b, const float *as, const float *bs, float *restrict sums, int more) { \
+	static __attribute__((noinline)) void tile(int64_t k, const int32_t *restrict a, const int32_t *restrict b, const float *as, const float *bs, const ends *e) {                    \
 		enum { STEPS = 4 };                                                                                                                           \
 		vi acc[MR][NRV];                                                                                                                              \
 		_Pragma("GCC unroll 16") for (int i = 0; i < MR; i++)                                                                                         \
@@ -263,7 +263,7 @@ static void int16_widen(const gemm_args *g, int which, int64_t group) {
 		vf out[MR][NRV];                                                                                                                              \
 		_Pragma("GCC unroll 16") for (int i = 0; i < MR; i++)                                                                                         \
 			_Pragma("GCC unroll 4") for (int j = 0; j < NRV; j++) out[i][j] = __builtin_convertvector(acc[i][j], vf) * (as[i] * *(const vf *)(bs + j * VW)); \
-		keep(out, sums, more);                                                                                                                        \
+		keep(out, e);                                                                                                                                 \
 	}                                                                                                                                                 \
 	static void walk(const gemm_args *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, float *work) { int16_rows(g, i0, i1, j0, j1, work, tile); }
 
@@ -278,7 +278,7 @@ static void int16_widen(const gemm_args *g, int which, int64_t group) {
 		}                                                                                                    \
 	} while (0)
 
-typedef void tile_int16(int64_t k, const int32_t *a, const int32_t *b, const float *as, const float *bs, float *sums, int more);
+typedef void tile_int16(int64_t k, const int32_t *a, const int32_t *b, const float *as, const float *bs, const ends *e);
 
 // int16_rows computes rows [i0, i1) and columns [j0, j1) of C, both packed. work
 // is the caller's, for as many sums as C has elements in RB·MR rows.
@@ -299,13 +299,14 @@ static inline __attribute__((always_inline)) void int16_rows(const gemm_args *g,
 					const int32_t *nb = (const int32_t *)(panel(b->narrow[1], half * b->count, NR, jp) + q * half * NR);
 					for (int64_t i = 0; i < m; i += MR) {
 						int64_t ip = (i0 + i) / MR;
+						ends e = onward(sums[i / MR], q > 0);
 						if (q == b->count - 1) tile_expect(g->c, (i0 + i) * g->ldc + j, g->ldc, (int)(m - i < MR ? m - i : MR));
 						if (w < 0 || fits(b, q, ip, jp)) {
 							const int32_t *na = (const int32_t *)(panel(b->narrow[0], half * b->count, MR, ip) + q * half * MR);
-							tile((k + 1) / 2, na, nb, b->scales[0] + (q * b->panels[0] + ip) * MR, b->scales[1] + (q * b->panels[1] + jp) * NR, sums[i / MR], q > 0);
+							tile((k + 1) / 2, na, nb, b->scales[0] + (q * b->panels[0] + ip) * MR, b->scales[1] + (q * b->panels[1] + jp) * NR, &e);
 						} else {
 							const float *wa = panel(b->broad[0], b->size * b->wides, MR, ip) + w * b->size * MR;
-							tile_sums(k, wa, panel(b->broad[1], b->size * b->wides, NR, jp) + w * b->size * NR, sums[i / MR], q > 0);
+							tile_sums(k, wa, panel(b->broad[1], b->size * b->wides, NR, jp) + w * b->size * NR, &e);
 						}
 					}
 				}

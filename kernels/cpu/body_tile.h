@@ -1,20 +1,31 @@
 // The register tile: MR rows by NR columns of sums over the depth of two
 // panels, then the way from the sums to C.
 
-// keep stores a block's sums, or with more adds them to those of the blocks
-// before: sums of sums, which round less than one long sum.
-static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], float *restrict sums, int more) {
-	if (more) {
+// ends say where the sums of a block begin and go: at from, in rows that lie
+// from_row apart, or at zero if from is NULL; then to to. Sums of sums round less
+// than one long sum.
+typedef struct {
+	const float *from;
+	float *to;
+	int64_t from_row, to_row;
+} ends;
+
+// onward begins a tile of sums where the block before left them, if there was one.
+static inline ends onward(float *sums, int more) { return (ends){more ? sums : NULL, sums, NR, NR}; }
+
+// keep stores a block's sums.
+static inline __attribute__((always_inline)) void keep(vf acc[MR][NRV], const ends *e) {
+	const float *from = e->from;
+	float *to = e->to;
+	if (from)
 #pragma GCC unroll 16
-		for (int i = 0; i < MR; i++)
+		for (int i = 0; i < MR; i++, from += e->from_row)
 #pragma GCC unroll 4
-			for (int j = 0; j < NRV; j++) *(vf *)(sums + i * NR + j * VW) += acc[i][j];
-		return;
-	}
+			for (int j = 0; j < NRV; j++) acc[i][j] += *(const vf *)(from + j * VW);
 #pragma GCC unroll 16
-	for (int i = 0; i < MR; i++)
+	for (int i = 0; i < MR; i++, to += e->to_row)
 #pragma GCC unroll 4
-		for (int j = 0; j < NRV; j++) *(vf *)(sums + i * NR + j * VW) = acc[i][j];
+		for (int j = 0; j < NRV; j++) *(vf *)(to + j * VW) = acc[i][j];
 }
 
 // REPEAT fills a vector with one element, and MULTIPLY_ADD adds x*y to acc.
@@ -58,7 +69,7 @@ static inline __attribute__((always_inline)) void tile_step(vf acc[MR][NRV], con
 // processor fetches ahead by itself, and instructions that ask for memory take
 // the place of loads (measured on Zen 3: 72 % of the peak with them, 95 %
 // without).
-static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more) {
+static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict a, const float *restrict b, const ends *e) {
 	enum { STEPS = 8 };
 	vf acc[MR][NRV];
 #pragma GCC unroll 16
@@ -69,14 +80,14 @@ static __attribute__((noinline)) void tile_sums(int64_t k, const float *restrict
 #pragma GCC unroll 8
 		for (int u = 0; u < STEPS; u++) tile_step(acc, a + u * MR, 1, b + u * NR);
 	for (; k > 0; k--, a += MR, b += NR) tile_step(acc, a, 1, b);
-	keep(acc, sums, more);
+	keep(acc, e);
 }
 
 // tile_along is tile_sums with rows of A as they lie in memory, lda apart: in one
 // row the steps follow one another, so nothing is lost by not packing them.
 // Three rows are reached from one pointer, more pointers than that would not
 // find a register.
-static __attribute__((noinline)) void tile_along(int64_t k, const float *restrict a, int64_t lda, const float *restrict b, float *restrict sums, int more) {
+static __attribute__((noinline)) void tile_along(int64_t k, const float *restrict a, int64_t lda, const float *restrict b, const ends *e) {
 	enum { STEPS = 8, GROUPS = (MR + 2) / 3 };
 	vf acc[MR][NRV];
 	const float *at[GROUPS];
@@ -112,7 +123,7 @@ static __attribute__((noinline)) void tile_along(int64_t k, const float *restric
 	}
 #undef STEP
 #undef NEXT
-	keep(acc, sums, more);
+	keep(acc, e);
 }
 
 #if HAVE_BF16
@@ -120,7 +131,7 @@ static __attribute__((noinline)) void tile_along(int64_t k, const float *restric
 // products to each of sixteen float32 sums. It takes subnormal operands as
 // zero and flushes subnormal sums. The instruction is written out because it
 // belongs to no feature the rest of the tier may use.
-static __attribute__((noinline)) void tile_pairs(int64_t k, const float *restrict a, const float *restrict b, float *restrict sums, int more) {
+static __attribute__((noinline)) void tile_pairs(int64_t k, const float *restrict a, const float *restrict b, const ends *e) {
 	vf acc[MR][NRV];
 #pragma GCC unroll 16
 	for (int i = 0; i < MR; i++)
@@ -138,7 +149,7 @@ static __attribute__((noinline)) void tile_pairs(int64_t k, const float *restric
 			for (int j = 0; j < NRV; j++) __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[i][j]) : "v"(bv[j]), "v"(s));
 		}
 	}
-	keep(acc, sums, more);
+	keep(acc, e);
 }
 #endif
 

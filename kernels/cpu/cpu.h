@@ -14,6 +14,7 @@ enum { F32 = 1, BF16 = 2, F16 = 3, I32 = 4, I64 = 5, PAIRS = 16 };
 enum {
 	GEMM_SCRATCH = 1024 * 1024, // floats that a thread of a product has for a block of A and for sums
 	GEMM_DEPTH = 512,           // words along the depth of a packed block of A
+	GEMM_APART = 16,            // words between packed panels of A
 	GEMM_BLOCK = 256,           // steps along K that share a scale, at most
 	GEMM_GROUP = 8,             // panels that are quantised together
 	GEMM_MARGIN = 16,           // words that packing may write after a panel

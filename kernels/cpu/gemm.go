@@ -113,12 +113,14 @@ func (b *Backend) columns(w *way, g *kernels.GemmArgs, i, j0, j1, threads int) {
 // along its columns. Every part packs its rows of A anew, so most of the columns
 // go out in wide parts, and the last in narrow ones that bring the threads to
 // one end. Sizes differ by one tile at most: threads that nothing disturbs end
-// together.
+// together. For those that are disturbed, the last parts are cut along their rows
+// once more.
 type parts struct {
 	mr, nr        int // rows and columns of a tile
 	tiles, panels int // of rows, of columns
 	blocks, cuts  int
 	wide          int // parts of together cuts in each block
+	ends          int // last parts that are cut into shares
 }
 
 const (
@@ -126,6 +128,9 @@ const (
 	partsPerThread = 12
 	// together is how many cuts a wide part has.
 	together = 3
+	// endsPerThread is how many of a thread's parts, the last, are cut, and
+	// shares into how many.
+	endsPerThread, shares = 2, 3
 	// leastTiles and leastPanels are the least that a cut leaves together:
 	// below that, blocks are used too seldom for what it takes to read them.
 	leastTiles, leastPanels = 8, 4
@@ -152,12 +157,15 @@ func cut(m, n, depth, threads, mr, nr int) parts {
 	}
 	widest := p.panels
 	if depth > C.GEMM_DEPTH { // scratch holds a block of A and the sums so far
-		widest = (C.GEMM_SCRATCH/(blockTiles*mr) - C.GEMM_DEPTH - 1) / nr
+		widest = (C.GEMM_SCRATCH - C.GEMM_MARGIN - blockTiles*(mr*C.GEMM_DEPTH+C.GEMM_APART)) / (blockTiles * mr) / nr
 		p.cuts = max(p.cuts, (p.panels+widest-1)/widest)
 	}
 	p.wide = p.cuts * 3 / 4 / together
 	if (p.panels*together+p.cuts-1)/p.cuts > widest {
 		p.wide = 0
+	}
+	if threads > 1 && p.tiles/p.blocks >= 2*shares {
+		p.ends = min(endsPerThread*threads, p.parts())
 	}
 	return p
 }
@@ -165,11 +173,19 @@ func cut(m, n, depth, threads, mr, nr int) parts {
 // narrow is the parts of a block that are no wide ones.
 func (p parts) narrow() int { return p.cuts - p.wide*together }
 
-func (p parts) count() int { return p.blocks * (p.wide + p.narrow()) }
+// parts is how many there are before the last are cut.
+func (p parts) parts() int { return p.blocks * (p.wide + p.narrow()) }
+
+func (p parts) count() int { return p.parts() + p.ends*(shares-1) }
 
 // at is part t: its rows [i0, i1) and columns [j0, j1), of which the last tiles
 // may reach beyond the product.
 func (p parts) at(t int) (i0, i1, j0, j1 int) {
+	piece, of := 0, 1
+	if whole := p.parts() - p.ends; t >= whole {
+		piece, of = (t-whole)%shares, shares
+		t = whole + (t-whole)/shares
+	}
 	block, first, last := 0, 0, 0
 	if wide := p.blocks * p.wide; t < wide {
 		block, first = t/p.wide, t%p.wide*together
@@ -179,7 +195,9 @@ func (p parts) at(t int) (i0, i1, j0, j1 int) {
 		block, first = t/p.narrow(), p.wide*together+t%p.narrow()
 		last = first + 1
 	}
-	return block * p.tiles / p.blocks * p.mr, (block + 1) * p.tiles / p.blocks * p.mr,
+	top, bottom := block*p.tiles/p.blocks, (block+1)*p.tiles/p.blocks
+	rows := bottom - top
+	return (top + piece*rows/of) * p.mr, (top + (piece+1)*rows/of) * p.mr,
 		first * p.panels / p.cuts * p.nr, last * p.panels / p.cuts * p.nr
 }
 
