@@ -66,6 +66,10 @@ type AttentionArgs struct {
 type AttentionGradArgs struct {
 	AttentionArgs
 	DOut, DQ, DK, DV Heads
+	// Fresh says that DQ, DK and DV may hold anything, as new arrays do: their
+	// heads are stored, with zeros where no segment reaches. What lies between
+	// heads may be overwritten.
+	Fresh bool
 }
 
 // Attention never stores the score matrix.

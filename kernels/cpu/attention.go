@@ -52,7 +52,11 @@ func longest(list []kernels.Segment) int {
 
 func (b *Backend) Attention(a *kernels.AttentionArgs) {
 	checkHead("attention", a.HeadDim)
-	b.clearUncovered(a)
+	missing := outside(a.QueryRows, querySpans(a.Segments))
+	b.clearHeads(a.Out, a.NumHeads, a.HeadDim, missing)
+	for _, t := range missing {
+		b.Fill(a.LSE.Slice(t*a.NumHeads, (t+1)*a.NumHeads), 0)
+	}
 	if len(a.Segments) == 0 {
 		return
 	}
@@ -72,23 +76,39 @@ func (b *Backend) Attention(a *kernels.AttentionArgs) {
 	})
 }
 
-// clearUncovered zeroes the rows that are in no segment.
-func (b *Backend) clearUncovered(a *kernels.AttentionArgs) {
-	covered := make([]bool, a.QueryRows)
-	for _, s := range a.Segments {
-		for t := s.QueryStart; t < s.QueryEnd; t++ {
+// rows are rows [lo, hi) of an array.
+type rows struct{ lo, hi int32 }
+
+// outside returns the rows below n that are in none of the spans.
+func outside(n int, spans []rows) (missing []int) {
+	covered := make([]bool, n)
+	for _, s := range spans {
+		for t := s.lo; t < s.hi; t++ {
 			covered[t] = true
 		}
 	}
 	for t, ok := range covered {
-		if ok {
-			continue
+		if !ok {
+			missing = append(missing, t)
 		}
-		for h := range a.NumHeads {
-			start := t*a.Out.Row + h*a.Out.Head
-			b.Fill(a.Out.Slice(start, start+a.HeadDim), 0)
+	}
+	return missing
+}
+
+func querySpans(list []kernels.Segment) (spans []rows) {
+	for _, s := range list {
+		spans = append(spans, rows{s.QueryStart, s.QueryEnd})
+	}
+	return spans
+}
+
+// clearHeads zeroes heads in the given rows.
+func (b *Backend) clearHeads(x kernels.Heads, heads, dim int, at []int) {
+	for _, t := range at {
+		for h := range heads {
+			start := t*x.Row + h*x.Head
+			b.Fill(x.Slice(start, start+dim), 0)
 		}
-		b.Fill(a.LSE.Slice(t*a.NumHeads, (t+1)*a.NumHeads), 0)
 	}
 }
 
@@ -96,7 +116,7 @@ func (b *Backend) clearUncovered(a *kernels.AttentionArgs) {
 // rows those keys lie in: gradients of keys are summed within a group.
 type group struct {
 	segments []kernels.Segment
-	lo, hi   int32
+	rows
 }
 
 // groups partitions the segments by overlapping key rows. A preference pair's
@@ -126,7 +146,7 @@ func groups(list []kernels.Segment) []group {
 			out[n].hi = max(out[n].hi, hi)
 			continue
 		}
-		out = append(out, group{[]kernels.Segment{s}, lo, hi})
+		out = append(out, group{[]kernels.Segment{s}, rows{lo, hi}})
 	}
 	return out
 }
@@ -134,6 +154,16 @@ func groups(list []kernels.Segment) []group {
 func (b *Backend) AttentionGrad(a *kernels.AttentionGradArgs) {
 	checkHead("attention gradient", a.HeadDim)
 	gs := groups(a.Segments)
+	if a.Fresh {
+		b.clearHeads(a.DQ, a.NumHeads, a.HeadDim, outside(a.QueryRows, querySpans(a.Segments)))
+		var keys []rows
+		for _, g := range gs {
+			keys = append(keys, g.rows)
+		}
+		missing := outside(a.KeyRows, keys)
+		b.clearHeads(a.DK, a.KVHeads, a.HeadDim, missing)
+		b.clearHeads(a.DV, a.KVHeads, a.HeadDim, missing)
+	}
 	b.tasks(len(gs)*a.KVHeads, func(i int) {
 		g, kv := gs[i/a.KVHeads], i%a.KVHeads
 		segs := b.csegments(g.segments)
@@ -145,6 +175,7 @@ func (b *Backend) AttentionGrad(a *kernels.AttentionGradArgs) {
 		args := lower(&a.AttentionArgs, w)
 		args.dout, args.dq, args.dk, args.dv = cheads(a.DOut), cheads(a.DQ), cheads(a.DK), cheads(a.DV)
 		args.segs, args.nsegs, args.head = segs, C.int64_t(len(g.segments)), C.int64_t(kv)
+		args.fresh = C.int32_t(flag(a.Fresh))
 		args.lo, args.hi, args.work = C.int64_t(g.lo), C.int64_t(g.hi), (*C.float)(work)
 		C.call_attention_grad(b.ops, &args)
 	})

@@ -23,10 +23,15 @@ static void take_keys(float *d, const attention_args *a, heads x, segment s, int
 	take(d + (s.pe - s.ps) * a->ldd, a, x, s.ks, s.ke, kv);
 }
 
-static void give_added(const attention_args *a, heads x, const float *s, int64_t lo, int64_t hi, int64_t h) {
+// give stores or adds gradients of rows [lo, hi) of a head.
+static void give(const attention_args *a, heads x, const float *s, int64_t lo, int64_t hi, int64_t h) {
 	float buf[1024];
 	for (int64_t t = lo; t < hi; t++, s += a->ldd) {
 		int64_t at = t * x.row + h * x.head;
+		if (a->fresh) {
+			narrow(x.x, at, s, a->dim);
+			continue;
+		}
 		const float *old = in(x.x, at, a->dim, buf);
 		float *sum = out(x.x, at, buf);
 		for (int64_t i = 0; i < a->dim; i++) sum[i] = old[i] + s[i];
@@ -114,6 +119,7 @@ static void attention_grad(const attention_args *a) {
 		int64_t prefix = s.pe - s.ps, m = prefix + s.ke - s.ks, n = s.qe - s.qs;
 		if (n == 0) continue;
 		float *k = sv + span * a->ldd, *dk = k + m * a->ldd, *dv = dk + m * a->ldd;
+		int alone = a->nsegs == 1 && prefix == 0 && m == span; // its sums are the group's
 		float *q = dv + m * a->ldd, *g = q + (QB + MR) * a->ldd, *dq = g + (QB + MR) * a->ldd;
 		float *p = dq + (QB + MR) * a->ldd, *dp = p + (QB + MR) * a->lds;
 		float *keys = dp + (QB + MR) * a->lds, *values = keys + (m + NR - 1) / NR * NR * d + MARGIN;
@@ -121,7 +127,8 @@ static void attention_grad(const attention_args *a) {
 		pack_b(values, (arr){k, F32}, a->ldd, 0, 0, m, d, d * NR);
 		take_keys(k, a, a->k, s, kv);
 		pack_b(keys, (arr){k, F32}, a->ldd, 0, 0, m, d, d * NR);
-		memset(dk, 0, (size_t)(2 * m * a->ldd) * 4);
+		if (alone) dk = sk, dv = sv;
+		else memset(dk, 0, (size_t)(2 * m * a->ldd) * 4);
 		for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
 			for (int64_t b = 0; b < n; b += QB) {
 				int64_t rows = n - b < QB ? n - b : QB, q0 = s.qs + b, hidden = m - n + b;
@@ -143,10 +150,10 @@ static void attention_grad(const attention_args *a) {
 				block_columns(a, dv, p, g, rows, hidden);
 				block_columns(a, dk, dp, q, rows, hidden);
 				block_rows(a, dq, dp, k, rows, hidden);
-				give_added(a, a->dq, dq, q0, q0 + rows, h);
+				give(a, a->dq, dq, q0, q0 + rows, h);
 			}
 		}
-		for (int64_t j = 0; j < m; j++) {
+		for (int64_t j = 0; j < m && !alone; j++) {
 			int64_t row = (j < prefix ? s.ps + j : s.ks + j - prefix) - a->lo;
 			for (int64_t i = 0; i < d; i++) {
 				sk[row * a->ldd + i] += dk[j * a->ldd + i];
@@ -154,6 +161,6 @@ static void attention_grad(const attention_args *a) {
 			}
 		}
 	}
-	give_added(a, a->dk, sk, a->lo, a->hi, kv);
-	give_added(a, a->dv, sv, a->lo, a->hi, kv);
+	give(a, a->dk, sk, a->lo, a->hi, kv);
+	give(a, a->dv, sv, a->lo, a->hi, kv);
 }

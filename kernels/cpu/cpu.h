@@ -76,6 +76,7 @@ typedef struct {
 	int64_t head; // query head (forward) or key-value head (backward) of this call
 	int64_t lo, hi; // key rows this group of segments touches (backward)
 	int64_t ldd, lds; // distances of rows of heads and of scores in work
+	int32_t fresh;  // whether gradients are stored instead of added
 	float *work;
 } attention_args;
 

@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 
 	"dpolab/kernels"
 	"dpolab/kernels/dtype"
@@ -75,8 +76,26 @@ func (o *operations) Attention(a *kernels.AttentionArgs) {
 	run(o, kernel, [3]int{len(tiles), a.NumHeads, 1}, 128, shared, args)
 }
 
+// clearHeads zeroes the arrays of heads, an array that has several of them once.
+func (o *operations) clearHeads(all ...kernels.Heads) {
+	var done []kernels.Array
+	for _, x := range all {
+		inside := func(a kernels.Array) bool {
+			at := uintptr(x.Data) - uintptr(a.Data)
+			return uintptr(x.Data) >= uintptr(a.Data) && at+uintptr(x.Bytes()) <= uintptr(a.Bytes())
+		}
+		if !slices.ContainsFunc(done, inside) {
+			o.Fill(x.Array, 0)
+			done = append(done, x.Array)
+		}
+	}
+}
+
 func (o *operations) AttentionGrad(a *kernels.AttentionGradArgs) {
 	const op = "attention gradient"
+	if a.Fresh {
+		o.clearHeads(a.DQ, a.DK, a.DV)
+	}
 	args := o.attentionArgs(op, &a.AttentionArgs)
 	args.dout, args.doutAt = view(op, a.DOut)
 	args.dq, args.dqAt = view(op, a.DQ)

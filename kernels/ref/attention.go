@@ -76,6 +76,11 @@ func (b *Backend) Attention(a *kernels.AttentionArgs) {
 }
 
 func (b *Backend) AttentionGrad(a *kernels.AttentionGradArgs) {
+	if a.Fresh {
+		for _, x := range []kernels.Heads{a.DQ, a.DK, a.DV} {
+			b.Fill(x.Array, 0)
+		}
+	}
 	// Sums of this call, laid out as the gradients are; added to them at the end.
 	dq, dk, dv := make([]float64, a.DQ.Len), make([]float64, a.DK.Len), make([]float64, a.DV.Len)
 	add := func(sums []float64, x kernels.Heads, t, h int, scale float64, v []float64) {

@@ -48,18 +48,38 @@ func fusedAttention(fused kernels.Attention, a AttentionArgs) *Tensor {
 	forward := lower(a.Q.X, a.K.X, a.V.X, y, lse)
 	fused.Attention(&forward)
 	return record("attention", y, []*Tensor{a.Q.X, a.K.X, a.V.X}, []*Tensor{a.Q.X, a.K.X, a.V.X, y, lse}, func(b *Backward, dy *Tensor) {
-		grads := [3]kernels.Heads{}
-		for i, v := range []HeadView{a.Q, a.K, a.V} {
-			if b.Needs(i) {
+		views := [3]HeadView{a.Q, a.K, a.V}
+		var grads [3]kernels.Heads
+		fresh := a.whole()
+		for i := range views {
+			fresh = fresh && b.Needs(i) && b.Unset(i)
+		}
+		for i, v := range views {
+			switch {
+			case fresh:
+				dst, _ := b.Into(i)
+				grads[i] = v.on(dst)
+			case b.Needs(i):
 				grads[i] = v.on(b.Zeroed(i))
-			} else { // the kernel always makes all three
+			default: // the kernel always makes all three
 				grads[i] = v.on(Zeros(dy.dev, b.Saved(i).DType(), b.Saved(i).shape...))
 			}
 		}
 		fused.AttentionGrad(&kernels.AttentionGradArgs{
 			AttentionArgs: lower(b.Saved(0), b.Saved(1), b.Saved(2), b.Saved(3), b.Saved(4)),
-			DOut:          out.on(dy), DQ: grads[0], DK: grads[1], DV: grads[2]})
+			DOut:          out.on(dy), DQ: grads[0], DK: grads[1], DV: grads[2], Fresh: fresh})
 	})
+}
+
+// whole reports that the heads of queries, keys and values are all that their
+// tensors hold, be they three or one.
+func (a *AttentionArgs) whole() bool {
+	q, kv := a.QueryRows*a.NumHeads*a.HeadDim, a.KeyRows*a.KVHeads*a.HeadDim
+	if a.Q.X == a.K.X && a.K.X == a.V.X {
+		return a.Q.X.Len() == q+2*kv && a.Q.Offset != a.K.Offset && a.K.Offset != a.V.Offset && a.Q.Offset != a.V.Offset
+	}
+	return a.Q.X != a.K.X && a.K.X != a.V.X && a.Q.X != a.V.X &&
+		a.Q.X.Len() == q && a.K.X.Len() == kv && a.V.X.Len() == kv
 }
 
 func (a *AttentionArgs) check() {

@@ -76,6 +76,12 @@ func (b *Backward) Give(i int, g *Tensor) {
 	*slot = g.alias()
 }
 
+// Unset reports that no gradient of input i is collected yet.
+func (b *Backward) Unset(i int) bool {
+	slot, _ := b.slot(i)
+	return *slot == nil
+}
+
 // Into returns a tensor to which the operation adds its gradient of input i,
 // for kernels that accumulate. fresh reports that it is new and its contents
 // undefined: the kernel must overwrite it (beta = 0) or zero it first.
