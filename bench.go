@@ -37,12 +37,11 @@ func benchCommand() *cobra.Command {
 				o.Rounds = rounds
 			}
 			report, err := bench.Run(cmd.Context(), o, func(line string) { fmt.Fprintln(os.Stderr, line) })
-			if err != nil {
-				return err
+			if report != nil {
+				report.Print(os.Stdout) // interrupted, what there is; a whole report in the folder stays
 			}
-			report.Print(os.Stdout)
-			if out == "" {
-				return nil
+			if err != nil || out == "" {
+				return err
 			}
 			return report.Save(out)
 		},

@@ -5,11 +5,11 @@
 // whatever its type.
 
 enum {
-	KC = 256,          // steps of B's panel that stay in the first-level cache
-	RB = 24,           // register tiles in a block of rows, at most
+	KC = 256,             // steps of B's panel that stay in the first-level cache
+	RB = 24,              // register tiles in a block of rows, at most
 	MARGIN = GEMM_MARGIN, // words that packing may write after the last panel
 	APART = GEMM_APART,   // words between panels of A
-	DEPTH = GEMM_DEPTH // steps of a block of A: with RB tiles of rows, 300 KB on AVX2
+	DEPTH = GEMM_DEPTH    // steps of a block of A: with RB tiles of rows, 300 KB on AVX2
 };
 
 // in_place says whether the register tile reads A where it lies, when it meets

@@ -27,6 +27,12 @@ func TestCut(t *testing.T) {
 					t.Fatalf("%v, %d threads: tile %d,%d computed %d times", s, threads, i/p.panels, i%p.panels, times)
 				}
 			}
+			if i0, i1, j0, j1 := p.at(0); p.ends > 0 {
+				e0, e1, f0, f1 := p.at(p.count() - 1)
+				if whole, end := (i1-i0)*(j1-j0), (e1-e0)*(f1-f0); 2*end > whole {
+					t.Errorf("%v, %d threads: the last part has %d elements, the first %d", s, threads, end, whole)
+				}
+			}
 			if threads > 1 && m*n > 1<<17 && p.count() < 2*threads {
 				t.Errorf("%v, %d threads: %d parts", s, threads, p.count())
 			}

@@ -23,7 +23,8 @@ type driver struct {
 type section func(d *driver, ctx context.Context) error
 
 // Run measures all cases that o asks for. progress, which may be nil, is told
-// what is going on.
+// what is going on. With an error, an interrupt for one, comes what was measured
+// until then.
 func Run(ctx context.Context, o Options, progress func(line string)) (*Report, error) {
 	if len(o.Self) == 0 || o.Rounds < 1 || len(o.Threads) == 0 {
 		return nil, fmt.Errorf("bench: options: want the command line of our side, at least one round and a number of threads")
@@ -51,7 +52,7 @@ func Run(ctx context.Context, o Options, progress func(line string)) (*Report, e
 	}
 	for _, s := range []section{(*driver).probe, (*driver).peaks, (*driver).fixedLength, (*driver).realJob, (*driver).precision, (*driver).layouts, (*driver).kernels, (*driver).scaling, (*driver).start} {
 		if err := s(d, ctx); err != nil {
-			return nil, err
+			return d.report, err
 		}
 		if ctx.Err() != nil {
 			return d.report, ctx.Err()

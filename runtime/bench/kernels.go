@@ -59,10 +59,13 @@ func (d *driver) kernels(ctx context.Context) error {
 		}
 		for _, dt := range []string{"float32", "bfloat16"} {
 			for _, threads := range d.threads() {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				k := op.kernel
 				k.DType, k.Threads, k.Repetitions = dt, threads, 1
 				k.Calls = max(1, int(5e9/op.flops))
-				d.report.add(d.holdKernel(ctx, Contest{Section: "kernels", Case: op.name + " " + dt, Threads: threads, Unit: "GFLOP", Work: op.flops / 1e9}, k, dt == "float32" || !d.slowBF16))
+				d.add(ctx, d.holdKernel(ctx, Contest{Section: "kernels", Case: op.name + " " + dt, Threads: threads, Unit: "GFLOP", Work: op.flops / 1e9}, k, dt == "float32" || !d.slowBF16))
 			}
 		}
 	}
@@ -75,7 +78,7 @@ func (d *driver) peaks(ctx context.Context) error {
 		return nil
 	}
 	for _, threads := range d.options.Threads {
-		d.report.add(d.holdKernel(ctx, Contest{Section: "kernels", Case: peakCase, Threads: threads, Unit: "GFLOP", Work: 1e-9},
+		d.add(ctx, d.holdKernel(ctx, Contest{Section: "kernels", Case: peakCase, Threads: threads, Unit: "GFLOP", Work: 1e-9},
 			Kernel{Name: "peak", Threads: threads, DType: "float32", Repetitions: 1, Calls: 1}, false))
 	}
 	return nil

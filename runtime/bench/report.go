@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,12 @@ type Report struct {
 	Contests []Contest         `json:"contests"`
 }
 
-func (r *Report) add(c Contest) { r.Contests = append(r.Contests, c) }
+// add keeps a contest, unless an interrupt cut it off.
+func (d *driver) add(ctx context.Context, c Contest) {
+	if ctx.Err() == nil {
+		d.report.Contests = append(d.report.Contests, c)
+	}
+}
 
 // Save writes the raw figures as JSON and the tables as markdown into dir,
 // named for the processor and the day: amd-epyc_2026-11-25.json and .md.

@@ -48,7 +48,7 @@ func (d *driver) scaling(ctx context.Context) error {
 			}
 			job := d.job("sft", dir, p.threads)
 			job.Ranks = p.ranks
-			d.report.add(d.hold(ctx, Contest{Section: "scaling", Case: fmt.Sprintf("%s %d", l.name, v), Threads: p.threads, Unit: "tokens", Work: float64(p.batch * p.length), Law: work / first},
+			d.add(ctx, d.hold(ctx, Contest{Section: "scaling", Case: fmt.Sprintf("%s %d", l.name, v), Threads: p.threads, Unit: "tokens", Work: float64(p.batch * p.length), Law: work / first},
 				[]entrant{{name: "dpolab float32", ours: true, settings: []setting{{job: job}}}}, sequences(1+d.options.Rounds, p.batch, p.length, p.shape.Vocabulary)))
 		}
 	}

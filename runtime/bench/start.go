@@ -46,7 +46,7 @@ func (d *driver) start(ctx context.Context) error {
 			}
 			side.Seconds, side.CPU = append(side.Seconds, wall.Seconds()), append(side.CPU, cpu.Seconds())
 		}
-		d.report.add(Contest{Section: "start", Case: c.name, Sides: []Side{side}})
+		d.add(ctx, Contest{Section: "start", Case: c.name, Sides: []Side{side}})
 	}
 	return d.loads(ctx)
 }
@@ -115,7 +115,7 @@ func (d *driver) loads(ctx context.Context) error {
 		}
 	}
 	for _, contest := range contests {
-		d.report.add(contest)
+		d.add(ctx, contest)
 	}
 	return c.stop()
 }

@@ -138,7 +138,7 @@ func (d *driver) fixedLength(ctx context.Context) error {
 					compiled.Compile, compiled.Foreach = true, true
 					entrants = append(entrants, entrant{name: compiler + " " + dt, settings: []setting{{env: keepHeap, job: compiled}}})
 				}
-				d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "tokens", Work: float64(c.batch * c.length)}, entrants, batches))
+				d.add(ctx, d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "tokens", Work: float64(c.batch * c.length)}, entrants, batches))
 			}
 		}
 	}
@@ -177,7 +177,7 @@ func (d *driver) realJob(ctx context.Context) error {
 				entrants = append(entrants, entrant{name: "dpolab " + dt + ", " + name, ours: true, settings: []setting{{job: ours}}})
 			}
 			entrants = append(entrants, entrant{name: "reference step " + dt, settings: d.alternatives(theirs)})
-			d.report.add(d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
+			d.add(ctx, d.hold(ctx, Contest{Section: "steps", Case: c.name, Threads: threads, Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
 		}
 	}
 	return nil
@@ -206,7 +206,7 @@ func (d *driver) precision(ctx context.Context) error {
 			entrants = append(entrants, entrant{name: dt, ours: true, settings: []setting{{job: ours, compare: true}}})
 		}
 		c.Section, c.Case, c.Threads = "precision", "precision "+c.Case, threads
-		d.report.add(d.hold(ctx, c, entrants, batches))
+		d.add(ctx, d.hold(ctx, c, entrants, batches))
 	}
 	for _, c := range fixed {
 		if !d.options.wants("precision "+c.name) || d.options.Quick && c.shape != small {
@@ -260,7 +260,7 @@ func (d *driver) layouts(ctx context.Context) error {
 		for _, kind := range []string{"packed", "padded"} {
 			entrants = append(entrants, entrant{name: kind, ours: true, settings: []setting{{job: d.job(kind, policy, d.options.most())}}})
 		}
-		d.report.add(d.hold(ctx, Contest{Section: "layouts", Case: c.name, Threads: d.options.most(), Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
+		d.add(ctx, d.hold(ctx, Contest{Section: "layouts", Case: c.name, Threads: d.options.most(), Unit: "pairs", Work: pairsPerBatch}, entrants, batches))
 	}
 	return nil
 }
