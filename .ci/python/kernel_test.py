@@ -86,6 +86,13 @@ class Cell:
     def of(self, kind):
         return [m["content"] for m in self.outputs if m["msg_type"] == kind]
 
+    def value(self):
+        """The text of the cell's last expression."""
+        shown = self.of("execute_result")
+        if not shown:
+            raise AssertionError(f"the cell has no value: {self.reply}")
+        return shown[0]["data"]["text/plain"]
+
 
 class Base(unittest.TestCase):
     @classmethod
@@ -116,7 +123,7 @@ class Cells(Base):
         a = self.cell("kept := 20")
         b = self.cell("kept + 1")
         self.assertEqual(a.reply["execution_count"] + 1, b.reply["execution_count"])
-        self.assertEqual("21", b.of("execute_result")[0]["data"]["text/plain"])
+        self.assertEqual("21", b.value())
         self.assertEqual(["execute_input", "execute_result"], b.kinds())
 
     def test_silent_mixes(self):
@@ -160,6 +167,12 @@ class Cells(Base):
                 self.client.shell_channel.send(c.message)
             self.assertEqual(["error", then], [c.done().reply["status"] for c in burst])
 
+    def test_asked_after_an_error(self):
+        """A cell sent as soon as the failure is seen runs."""
+        for _ in range(20):
+            Cell(self.client, "panic(1)").until(lambda m: m["msg_type"] == "error")
+            self.assertEqual("ok", self.cell("2").reply["status"])
+
     def test_errors_name_the_line(self):
         c = self.cell("x := 1\ny := x +\n\tundefinedName\n_ = y")
         e = c.of("error")[0]
@@ -186,7 +199,7 @@ class Cells(Base):
         self.cell("listed := 5")
         self.assertIn("listed", self.cell("%who").stream("stdout"))
         timed = self.cell("%time listed + 1")
-        self.assertEqual("6", timed.of("execute_result")[0]["data"]["text/plain"])
+        self.assertEqual("6", timed.value())
         self.assertIn("time:", timed.stream("stdout"))
         self.assertEqual("error", self.cell("%nothing").reply["status"])
         self.assertIn("var listed int", self.cell("listed?").reply["payload"][0]["data"]["text/plain"])
@@ -371,16 +384,19 @@ class Interrupts(Base):
             c = Cell(self.client, 'fmt.Println("begun")\n' + body)
             c.printed("begun")
             behind = Cell(self.client, "1")
+            self.ask("kernel_info_request", {})  # answered, so the cell before it waits in the kernel
             began = time.time()
             self.manager.interrupt_kernel()
             self.assertEqual("Interrupted", c.done().reply.get("ename"), (body, c.reply))
             self.assertLess(time.time() - began, 5)
             self.assertEqual("aborted", behind.done().reply["status"])
         self.cell("steps = 4")
-        self.assertEqual("7", self.cell("add(3)").of("execute_result")[0]["data"]["text/plain"])
+        self.assertEqual("7", self.cell("add(3)").value())
 
     def test_idle(self):
-        self.manager.interrupt_kernel()
+        # Asked with a reply: the manager waits for none, and what it sends may
+        # come later than a cell sent after it, by another channel.
+        self.assertEqual({"status": "ok"}, self.ask("interrupt_request", {}, "control"))
         self.assertEqual("ok", self.cell("1").reply["status"])
 
     def test_signal(self):
@@ -394,14 +410,13 @@ class Interrupts(Base):
                               'cfg := dpo.DefaultTrainConfig()\ncfg.BatchSize, cfg.LR, cfg.WarmupSteps, cfg.Epochs = 8, 1e-4, 0, 1000\n'
                               'trainer := dpo.NewTrainer(policy, nil, demo.Train, nil, cfg)\nfmt.Println("begun")\ntrainer.Run()')
         c.printed("begun")
-        time.sleep(1)
+        c.until(lambda m: m["msg_type"] == "update_display_data")  # the chart, with the first step
         self.manager.interrupt_kernel()
-        c.done()
-        self.assertEqual("Interrupted", c.reply["ename"])
-        at = self.cell("trainer.History().Len()").of("execute_result")[0]["data"]["text/plain"]
+        self.assertEqual("Interrupted", c.done().reply["ename"])
+        at = self.cell("trainer.History().Len()").value()
         self.assertGreater(int(at), 0)
         self.cell("trainer.Step()")
-        self.assertEqual(str(int(at) + 1), self.cell("trainer.History().Len()").of("execute_result")[0]["data"]["text/plain"])
+        self.assertEqual(str(int(at) + 1), self.cell("trainer.History().Len()").value())
 
 
 class Ends(unittest.TestCase):
@@ -433,10 +448,10 @@ class Ends(unittest.TestCase):
     def test_server_killed(self):
         """The kernel ends with the server that started it, however that ends."""
         code = ("from jupyter_client.manager import KernelManager\nimport time\nm = KernelManager(kernel_name='dpolab')\nm.start_kernel()\n"
+                "c = m.blocking_client()\nc.start_channels()\nc.wait_for_ready(timeout=20)\n"
                 "print(m.provisioner.pid, flush=True)\ntime.sleep(100)")
         server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         pid = int(server.stdout.readline())
-        time.sleep(0.5)
         server.kill()
         server.wait()
         server.stdout.close()
@@ -473,7 +488,7 @@ class BadFrontEnds(unittest.TestCase):
 
     def works(self):
         c = Cell(self.client, "1 + 1").done()
-        self.assertEqual("2", c.of("execute_result")[0]["data"]["text/plain"])
+        self.assertEqual("2", c.value())
 
     def shell(self, context):
         s = context.socket(zmq.DEALER)
@@ -561,7 +576,7 @@ class BadFrontEnds(unittest.TestCase):
         other.kill()
         other.wait()
         other.stdout.close()
-        self.assertEqual("1", Cell(self.client, "survived").done().of("execute_result")[0]["data"]["text/plain"])
+        self.assertEqual("1", Cell(self.client, "survived").done().value())
 
 
 def setUpModule():

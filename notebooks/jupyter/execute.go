@@ -47,15 +47,13 @@ func (k *Kernel) executeAll() {
 			k.abort(r)
 			continue
 		}
-		stop := false
+		var behind []*request
 		k.serve(r, func(r *request) (kind string, content any) {
-			content, stop = k.execute(r)
+			content, behind = k.execute(r)
 			return "execute_reply", content
 		})
-		if stop {
-			for _, r := range k.queue.fail() {
-				k.abort(r)
-			}
+		for _, r := range behind {
+			k.abort(r)
 		}
 	}
 }
@@ -69,11 +67,13 @@ func (k *Kernel) abort(r *request) {
 	})
 }
 
-// execute runs a cell. stop says that cells behind it must not run.
-func (k *Kernel) execute(r *request) (reply any, stop bool) {
+// execute runs a cell. Those behind it, which must not run since it failed, are
+// taken out of the queue before anyone can know of the failure: what is asked
+// for after that runs.
+func (k *Kernel) execute(r *request) (reply any, behind []*request) {
 	ask := executeRequest{StoreHistory: true, StopOnError: true}
 	if err := r.read(&ask); err != nil {
-		return executeFailure{failed("MessageError", err.Error()), k.count, []any{}, map[string]any{}}, true
+		return executeFailure{failed("MessageError", err.Error()), k.count, []any{}, map[string]any{}}, k.queue.fail()
 	}
 	if ask.Silent {
 		ask.StoreHistory = false
@@ -105,6 +105,9 @@ func (k *Kernel) execute(r *request) (reply any, stop bool) {
 	}
 	if err != nil {
 		f := k.failureOf(err)
+		if ask.StopOnError {
+			behind = k.queue.fail()
+		}
 		if !e.silent {
 			k.publish(r.rawHeader, "error", struct {
 				Name      string   `json:"ename"`
@@ -112,9 +115,9 @@ func (k *Kernel) execute(r *request) (reply any, stop bool) {
 				Traceback []string `json:"traceback"`
 			}{f.Name, f.Value, f.Traceback})
 		}
-		return executeFailure{f, k.count, e.payload, map[string]any{}}, ask.StopOnError
+		return executeFailure{f, k.count, e.payload, map[string]any{}}, behind
 	}
-	return executeReply{"ok", k.count, e.payload, k.expressions(e, ask.UserExpressions)}, false
+	return executeReply{"ok", k.count, e.payload, k.expressions(e, ask.UserExpressions)}, nil
 }
 
 // run runs a cell or a command. The session recovers from what cells do; what
