@@ -37,8 +37,9 @@ func prompt() error {
 		Memory:   func() string { return dpo.Memory().String() },
 		Reset:    dpo.Reset,
 	})
-	if errors.Is(err, terminal.ErrFailed) {
-		return exit(1)
+	var status terminal.Status
+	if errors.As(err, &status) {
+		return exit(status)
 	}
 	return err
 }

@@ -2,6 +2,7 @@
 package examples_test
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -142,14 +143,23 @@ func TestCtrlC(t *testing.T) {
 	} {
 		var errs strings.Builder
 		cmd.Stderr = &errs
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(1500 * time.Millisecond)
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "back in float32") { // the last line before training
+		}
+		time.Sleep(500 * time.Millisecond)
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
 		at := time.Now()
+		for lines.Scan() {
+		}
 		cmd.Wait()
 		t.Logf("%s: ended %v after the interrupt", name, time.Since(at))
 		want := map[string]string{"compiled": "dpo.Trainer.Steps: interrupted; nothing is lost, the same call goes on\n", "interpreted": "main.go:41:3: interrupted\n"}[name]

@@ -52,7 +52,11 @@ func newAllocator() *allocator {
 }
 
 // SetLimit makes Alloc fail beyond that many live bytes; 0 lifts the limit.
-func (a *allocator) SetLimit(bytes int64) { a.limit = bytes }
+func (a *allocator) SetLimit(bytes int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limit = bytes
+}
 
 // pool is where large or small blocks are cut.
 func (a *allocator) pool(large bool) *blocks.Pool[use] {

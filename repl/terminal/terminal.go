@@ -37,7 +37,7 @@ type Terminal struct {
 	Options
 	cells  int
 	saved  []string // cells that ran, for %save
-	failed bool
+	status Status
 	quit   bool
 	editor *readline.Instance
 }
@@ -47,23 +47,34 @@ const (
 	continuation = "... "
 )
 
-// ErrFailed says that a cell of a non-interactive session failed.
-var ErrFailed = errors.New("a cell failed")
+// Status is what a session ends with where that is not 0: what os.Exit was given
+// in a cell, or 1 where nobody watched a cell fail.
+type Status int
+
+func (s Status) Error() string { return fmt.Sprintf("the session ended with status %d", int(s)) }
 
 // New returns a terminal whose entries come from elsewhere, through Do.
 func New(o Options) *Terminal { return &Terminal{Options: o} }
 
-// Run reads cells until the end of input or %quit.
+// Run reads cells until the end of input, %quit or os.Exit. Its error may be a
+// [Status].
 func Run(o Options) error {
 	t := New(o)
-	if !o.Interactive {
-		return t.piped()
+	if o.Interactive {
+		if err := t.interactive(); err != nil {
+			return err
+		}
+	} else {
+		t.piped()
 	}
-	return t.interactive()
+	if t.status != 0 {
+		return t.status
+	}
+	return nil
 }
 
 // piped runs cells from a file or pipe.
-func (t *Terminal) piped() error {
+func (t *Terminal) piped() {
 	in := bufio.NewReader(t.Stdin)
 	var buf strings.Builder
 	for !t.quit {
@@ -78,10 +89,6 @@ func (t *Terminal) piped() error {
 			buf.Reset()
 		}
 	}
-	if t.failed {
-		return ErrFailed
-	}
-	return nil
 }
 
 func incomplete(text string) bool { return !IsCommand(text) && frontend.Incomplete(text) }
@@ -207,14 +214,13 @@ func (t *Terminal) report(err error) {
 	}
 	var c *repl.CellError
 	if errors.As(err, &c) && c.Kind == "exit" {
-		t.quit = true
-		if c.Status == 0 {
-			return
-		}
+		t.quit, t.status = true, Status(c.Status)
+		return
 	}
-	t.failed = true
 	text := err.Error()
-	if t.Interactive {
+	if !t.Interactive {
+		t.status = 1
+	} else {
 		head, rest, more := strings.Cut(text, "\n")
 		text = "\x1b[31m" + head + "\x1b[0m"
 		if more {
