@@ -8,6 +8,7 @@
 # make test-neon  the kernels' conformance suite for arm64 under qemu-user; needs a cross compiler
 # make test-avx512  the same for AVX-512, on an emulated processor; needs Bochs 2.8 or newer
 # make test-jupyter  the kernel, as Jupyter's own clients see it
+# make test-jupyterlab  notebooks in a browser, with pictures of them; needs chromium
 # make test-notebooks  the example notebooks, executed in the kernel
 # make notebooks  remakes them from the programs beside them, with outputs
 # make test-gonb  the quick start and cells that end badly, in a GoNB kernel
@@ -36,7 +37,7 @@ export CGO_LDFLAGS := -O2 -g -L$(CUDA_DRIVER)/link $(CGO_LDFLAGS)
 export GOFLAGS     := -tags=cuda $(GOFLAGS)
 endif
 
-.PHONY: all build demo test test-cuda test-cuda-set bench-cuda test-real test-peer test-neon test-avx512 test-jupyter test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
+.PHONY: all build demo test test-cuda test-cuda-set bench-cuda test-real test-peer test-neon test-avx512 test-jupyter test-jupyterlab test-notebooks notebooks test-gonb test-ptx ptx-report bench goldens generate fuzz lint clean
 
 all: build
 
@@ -124,6 +125,14 @@ test-avx512:
 test-jupyter: build .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/kernel_conformance_test.py bin/dpolab
 	.venv-notebooks/bin/python .ci/python/kernel_test.py bin/dpolab
+
+.venv-jupyterlab/.ready: .ci/python/requirements-jupyterlab.txt
+	$(PYTHON) -m venv .venv-jupyterlab
+	.venv-jupyterlab/bin/pip install -q -r $<
+	touch $@
+
+test-jupyterlab: build .venv-jupyterlab/.ready
+	.venv-jupyterlab/bin/python .ci/python/jupyterlab_test.py bin/dpolab
 
 test-notebooks: build .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/run_notebooks.py bin/dpolab

@@ -49,12 +49,13 @@ func New(title string) *Figure {
 }
 
 // Grid puts figures side by side, columns to a row, as copies: later changes of
-// the parts do not change it.
+// the parts do not change it. Panels are as wide as fit a notebook's page, 9 cm at
+// most and 5 cm at least.
 func Grid(columns int, parts ...*Figure) *Figure {
 	if columns < 1 || len(parts) == 0 {
 		refuse("Grid", "a column and a figure at least", "%d columns, %d figures", columns, len(parts))
 	}
-	g := &Figure{width: 9, height: 7.5}
+	g := &Figure{}
 	for i, f := range parts {
 		if f == nil {
 			refuse("Grid", "figures", "nil at place %d", i)
@@ -66,8 +67,17 @@ func Grid(columns int, parts ...*Figure) *Figure {
 		}
 	}
 	g.columns = min(columns, len(g.panels))
+	g.width = min(9, max(legible, (page-gap)/float64(g.columns)-gap))
+	g.height = g.width / 1.2
 	return g
 }
+
+// Centimetres: what a notebook beside its side bar shows without scrolling, since
+// Jupyter does not shrink drawings, and the narrowest panel of a grid.
+const (
+	page    = 20
+	legible = 5
+)
 
 // one is the only panel, which series and labels go to.
 func (f *Figure) one(op string) *panel {

@@ -22,8 +22,11 @@ var sans = font.Font{Typeface: "Liberation", Variant: "Sans"}
 // resolution of PNG files in dots per inch: two pixels to one of a screen's.
 const resolution = 192
 
-// margin is around and between panels.
-const margin = 4 * vg.Millimeter
+// margin is around and between panels; gap is the same in centimetres.
+const (
+	gap    = 0.4
+	margin = gap * vg.Centimeter
+)
 
 // SVG is the figure as an SVG document.
 func (f *Figure) SVG() string {
