@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"dpolab/runtime/data"
 )
@@ -130,28 +131,56 @@ func (d *driver) hold(ctx context.Context, c Contest, entrants []entrant, batche
 	return c
 }
 
-// fastest tries an entrant's settings, if there is a choice.
+// The settings of a side take so many steps in turn, and no more once each has
+// spent so long in them.
+const (
+	trySteps   = 5
+	trySeconds = 5
+)
+
+// fastest tries an entrant's settings, if there is a choice. They take turns, as
+// sides do: tried one after the other they would be measured on a machine that
+// others load differently meanwhile.
 func (d *driver) fastest(ctx context.Context, e entrant, batch []data.Example, side *Side) (setting, error) {
 	if len(e.settings) == 1 {
 		return e.settings[0], nil
 	}
-	best, least := -1, math.Inf(1)
-	for i, s := range e.settings {
-		t := Trial{Name: s.name}
-		var scratch Side
-		scratch.Name, scratch.Ours = e.name, e.ours
-		r, err := d.enter(ctx, s, &scratch, [][]data.Example{batch})
-		if err == nil {
-			err = r.turn(batch, false)
-			for spent := 0.0; err == nil && spent < 3 && len(scratch.Seconds) < 3; spent += median(scratch.Seconds) {
-				err = r.turn(batch, true)
-			}
-			r.finish()
+	scratch := make([]Side, len(e.settings))
+	runners := make([]*runner, len(e.settings)) // nil for a setting that does not work
+	try := func(i int, measured bool) {
+		if runners[i] == nil {
+			return
 		}
+		if err := runners[i].turn(batch, measured); err != nil {
+			scratch[i].Error = err.Error()
+			runners[i].stop()
+			runners[i] = nil
+		}
+	}
+	for i, s := range e.settings {
+		scratch[i].Name, scratch[i].Ours = e.name, e.ours
+		r, err := d.enter(ctx, s, &scratch[i], [][]data.Example{batch})
 		if err != nil {
-			t.Error = err.Error()
-		} else if t.Seconds = slices.Min(scratch.Seconds); t.Seconds < least {
-			best, least = i, t.Seconds
+			scratch[i].Error = err.Error()
+			continue
+		}
+		runners[i] = r
+		try(i, false)
+	}
+	began := time.Now()
+	for n := 0; n < trySteps && time.Since(began).Seconds() < trySeconds*float64(len(runners)); n++ {
+		for i := range runners {
+			try(i, true)
+		}
+	}
+	best, least := -1, math.Inf(1)
+	for i, r := range runners {
+		t := Trial{Name: e.settings[i].name, Error: scratch[i].Error}
+		if r != nil {
+			r.finish()
+			if t.Seconds = slices.Min(scratch[i].Seconds); t.Seconds < least {
+				best, least = i, t.Seconds
+			}
 		}
 		side.Tried = append(side.Tried, t)
 	}
