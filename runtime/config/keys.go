@@ -57,6 +57,9 @@ func (e *Experiment) Set(name, value string) error {
 		}
 		return fmt.Errorf("config: %s=%s has no meaning here: %s", name, value, m.why)
 	}
+	if why, ok := absent[name+"="+value]; ok {
+		return fmt.Errorf("config: %s=%s does not exist here: %s", name, value, why)
+	}
 	for _, k := range keys {
 		if k.name == name {
 			if err := assign(reflect.ValueOf(e).Elem().FieldByIndex(k.index), value, k.choices); err != nil {

@@ -47,3 +47,9 @@ var meaningless = map[string]struct{ harmless, why string }{
 	"wandb.entity":  {"null", "metrics go to metrics.jsonl in the run directory, not to Weights & Biases"},
 	"wandb.project": {"null", "metrics go to metrics.jsonl in the run directory, not to Weights & Biases"},
 }
+
+// absent are values of the reference's that nothing here answers to, with what
+// does their work.
+var absent = map[string]string{
+	"trainer=TensorParallelTrainer": "layers are not split over devices; FSDPTrainer shards the model over all of them",
+}

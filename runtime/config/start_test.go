@@ -235,7 +235,7 @@ func TestBadInput(t *testing.T) {
 			l.write("pairs.jsonl/validation.jsonl", []byte("{}"))
 		}, nil, "no file train{.jsonl"},
 		{"nothing to evaluate on", func(l lab) { l.write("empty.jsonl", nil) }, []string{"hh.test_path=LAB/empty.jsonl"}, "evaluation (n_eval_examples=0 does without): "},
-		{"fewer pairs than a batch", nil, []string{"batch_size=40", "eval_batch_size=40"}, "36 examples do not fill a batch of 40"},
+		{"fewer pairs than a batch", nil, []string{"batch_size=40", "eval_batch_size=40"}, "want examples for a batch of 40 at least, got 36"},
 		{"broken line", func(l lab) {
 			l.write("pairs.jsonl", append(l.read(l.path("pairs.jsonl")), `{"chosen": "no end`...))
 		}, nil, "pairs.jsonl:37: not JSON"},

@@ -89,7 +89,7 @@ func NewIterator(sets []*Dataset, tok Tokenizer, o Options) (*Iterator, error) {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	if n := it.perEpoch(); n == 0 || o.DropLast && n < o.BatchSize {
-		return nil, fmt.Errorf("data: %d examples do not fill a batch of %d", n, o.BatchSize)
+		return nil, fmt.Errorf("data: want examples for a batch of %d at least, got %d", o.BatchSize, n)
 	}
 	return it, nil
 }

@@ -193,12 +193,12 @@ func TestCounts(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	good := DefaultOptions()
 	for want, change := range map[string]func(*Options){
-		"batch size 0":        func(o *Options) { o.BatchSize = 0 },
-		"neither epochs":      func(o *Options) { o.Epochs = 0 },
-		"-1 epochs":           func(o *Options) { o.Epochs = -1 },
-		"do not fill a batch": func(o *Options) { o.BatchSize = 12 },
-		"prompt at most 0":    func(o *Options) { o.Limits.MaxPromptLength = 0 },
-		"lengths of 128":      func(o *Options) { o.Limits.MaxLength = 128 },
+		"batch size 0":                 func(o *Options) { o.BatchSize = 0 },
+		"neither epochs":               func(o *Options) { o.Epochs = 0 },
+		"-1 epochs":                    func(o *Options) { o.Epochs = -1 },
+		"batch of 12 at least, got 11": func(o *Options) { o.BatchSize = 12 },
+		"prompt at most 0":             func(o *Options) { o.Limits.MaxPromptLength = 0 },
+		"lengths of 128":               func(o *Options) { o.Limits.MaxLength = 128 },
 	} {
 		o := good
 		change(&o)
@@ -206,7 +206,7 @@ func TestBadOptions(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if _, err := NewIterator([]*Dataset{{}}, letters, good); err == nil || !strings.Contains(err.Error(), "0 examples") {
+	if _, err := NewIterator([]*Dataset{{}}, letters, good); err == nil || !strings.Contains(err.Error(), "got 0") {
 		t.Errorf("an empty dataset: %v", err)
 	}
 }
