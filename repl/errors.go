@@ -121,7 +121,12 @@ func calls(traces []string) []string {
 	var out []string
 	literal := false // whether the last one was
 	for _, t := range traces {
-		name, rest, _ := strings.Cut(t, "__")
+		base, method, isMethod := strings.Cut(t, frontend.MethodDot)
+		name, rest, _ := strings.Cut(base, "__")
+		if isMethod {
+			method, rest, _ = strings.Cut(method, "__")
+			name += "." + method
+		}
 		if name == "" || name == "main" || name == "cell" || strings.HasPrefix(name, frontend.HelperPrefix) {
 			continue
 		}

@@ -176,7 +176,7 @@ func panicText(r any) string {
 			return "runtime error: index out of range"
 		case "reflect.Value.Slice: slice index out of bounds", "reflect.Value.Slice: string slice index out of bounds":
 			return "runtime error: slice bounds out of range"
-		case "reflect.Value.Call: call of nil function":
+		case "reflect.Value.Call: call of nil function", "reflect: Call using zero Value argument", "reflect: Method on nil interface value":
 			return "runtime error: invalid memory address or nil pointer dereference"
 		case "reflect.MakeSlice: negative len":
 			return "runtime error: makeslice: len out of range"

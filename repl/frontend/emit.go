@@ -223,11 +223,11 @@ func (e *emitter) nameObjects(instances map[string]*instance) error {
 			if !ok || obj == nil || e.running[obj] == "" {
 				continue
 			}
-			sl := &slot{impl: s.fresh(base + "_" + method)}
+			sl := &slot{impl: s.fresh(base + MethodDot + method)}
 			if d := u.defs[base]; d != nil && u.types[base] == nil && d.methods[method] != nil && d.methods[method].running != "" {
 				sl.name = d.methods[method].running
 			} else {
-				sl.name, sl.fresh = s.fresh(base+"_"+method), true
+				sl.name, sl.fresh = s.fresh(base+MethodDot+method), true
 			}
 			e.slots[key] = sl
 		}

@@ -6,6 +6,10 @@ import (
 	"go/types"
 )
 
+// MethodDot stands between type and method in the name of the function that a
+// method is for the interpreter: a letter that looks like the dot it replaces.
+const MethodDot = "\u1427"
+
 // methodSlot is the variable through which a method of a type of the session is
 // called: the interpreter knows functions only, whose first parameter is the
 // receiver.
@@ -24,7 +28,7 @@ func (e *emitter) methodSlot(f *types.Func) string {
 }
 
 // instanceMethod is the slot of a method of an instance of a generic type.
-func instanceMethod(instance, method string) string { return instance + "__" + method }
+func instanceMethod(instance, method string) string { return instance + MethodDot + method }
 
 // receiverNamed is the type of the session that declares a method, nil for
 // other functions.
