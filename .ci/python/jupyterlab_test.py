@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -48,13 +49,13 @@ class Lab(unittest.TestCase):
         (settings / "default_setting_overrides.json").write_text(json.dumps({
             "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
             "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}))
+        cls.token = secrets.token_hex()
         cls.url = f"http://127.0.0.1:{port}"
         cls.server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-             f"--ServerApp.root_dir={cls.folder.name}"]
-            + (["--allow-root"] if os.geteuid() == 0 else []),
+            [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+             f"--ServerApp.root_dir={cls.folder.name}"] + (["--allow-root"] if os.geteuid() == 0 else []),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "JUPYTER_CONFIG_DIR": cls.folder.name + "/.config", "JUPYTER_DATA_DIR": cls.folder.name + "/.data"})
+            env={**os.environ, "JUPYTER_TOKEN": cls.token, "JUPYTER_CONFIG_DIR": cls.folder.name + "/.config", "JUPYTER_DATA_DIR": cls.folder.name + "/.data"})
         cls.addClassCleanup(cls.server.wait)
         cls.addClassCleanup(cls.server.terminate)
         deadline = time.time() + 60
@@ -78,7 +79,7 @@ class Lab(unittest.TestCase):
         nbformat.write(notebook, pathlib.Path(self.folder.name) / name)
         page = self.enterContext(self.browser.new_page(viewport={"width": 1200, "height": 1600}))
         page.set_default_timeout(MINUTE)
-        page.goto(f"{self.url}/lab/tree/{name}?reset")
+        page.goto(f"{self.url}/lab/tree/{name}?reset&token={self.token}")
         self.idle(page)
         return page
 

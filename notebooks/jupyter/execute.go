@@ -47,12 +47,8 @@ func (k *Kernel) executeAll() {
 			k.abort(r)
 			continue
 		}
-		var behind []*request
-		k.serve(r, func(r *request) (kind string, content any) {
-			content, behind = k.execute(r)
-			return "execute_reply", content
-		})
-		for _, r := range behind {
+		k.serve(r, func(r *request) (kind string, content any) { return "execute_reply", k.execute(r) })
+		for _, r := range k.queue.behind() {
 			k.abort(r)
 		}
 	}
@@ -67,13 +63,13 @@ func (k *Kernel) abort(r *request) {
 	})
 }
 
-// execute runs a cell. Those behind it, which must not run since it failed, are
-// taken out of the queue before anyone can know of the failure: what is asked
-// for after that runs.
-func (k *Kernel) execute(r *request) (reply any, behind []*request) {
+// execute runs a cell. If it fails, the queue knows before anyone else can: what
+// is asked for after that runs.
+func (k *Kernel) execute(r *request) (reply any) {
 	ask := executeRequest{StoreHistory: true, StopOnError: true}
 	if err := r.read(&ask); err != nil {
-		return executeFailure{failed("MessageError", err.Error()), k.count, []any{}, map[string]any{}}, k.queue.fail()
+		k.queue.fail()
+		return executeFailure{failed("MessageError", err.Error()), k.count, []any{}, map[string]any{}}
 	}
 	if ask.Silent {
 		ask.StoreHistory = false
@@ -106,7 +102,7 @@ func (k *Kernel) execute(r *request) (reply any, behind []*request) {
 	if err != nil {
 		f := k.failureOf(err)
 		if ask.StopOnError {
-			behind = k.queue.fail()
+			k.queue.fail()
 		}
 		if !e.silent {
 			k.publish(r.rawHeader, "error", struct {
@@ -115,9 +111,9 @@ func (k *Kernel) execute(r *request) (reply any, behind []*request) {
 				Traceback []string `json:"traceback"`
 			}{f.Name, f.Value, f.Traceback})
 		}
-		return executeFailure{f, k.count, e.payload, map[string]any{}}, behind
+		return executeFailure{f, k.count, e.payload, map[string]any{}}
 	}
-	return executeReply{"ok", k.count, e.payload, k.expressions(e, ask.UserExpressions)}, nil
+	return executeReply{"ok", k.count, e.payload, k.expressions(e, ask.UserExpressions)}
 }
 
 // run runs a cell or a command. The session recovers from what cells do; what

@@ -14,6 +14,7 @@ type executeQueue struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	waiting []*request
+	fallen  []*request // those behind a cell that failed
 	closed  bool
 	failed  time.Time // when a cell failed that stops those behind it
 }
@@ -42,14 +43,22 @@ func (q *executeQueue) take() (r *request, ok bool) {
 	return r, true
 }
 
-// fail notes that a cell has failed, and returns those that wait behind it.
-func (q *executeQueue) fail() []*request {
+// fail notes that a cell has failed, and that those which wait behind it are not
+// to run.
+func (q *executeQueue) fail() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.failed = time.Now()
-	behind := q.waiting
-	q.waiting = nil
-	return behind
+	q.fallen, q.waiting = append(q.fallen, q.waiting...), nil
+}
+
+// behind takes the cells that a failure has kept from running.
+func (q *executeQueue) behind() []*request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	fallen := q.fallen
+	q.fallen = nil
+	return fallen
 }
 
 // aborted tells whether a cell was asked for before the last failure, as far as
