@@ -24,6 +24,7 @@ import nbformat
 from playwright.sync_api import expect, sync_playwright
 
 import kernel_setup
+from kernel_setup import install as setUpModule, remove as tearDownModule  # which unittest calls
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "bin" / "jupyterlab"
@@ -142,14 +143,6 @@ class Lab(unittest.TestCase):
         page.keyboard.press("Shift+Enter")
         expect(cells.nth(2).locator(".jp-OutputArea-output")).to_have_text(re.compile("true"))
         self.picture(page, "after-interrupt")
-
-
-def setUpModule():
-    kernel_setup.install()
-
-
-def tearDownModule():
-    kernel_setup.remove()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import unittest
 
 import jupyter_kernel_test
 import kernel_setup
+from kernel_setup import install as setUpModule, remove as tearDownModule  # which unittest calls
 
 
 class Protocol(jupyter_kernel_test.KernelTests):
@@ -45,14 +46,6 @@ class Protocol(jupyter_kernel_test.KernelTests):
 class Welcome(jupyter_kernel_test.IopubWelcomeTests):
     kernel_name = "dpolab"
     support_iopub_welcome = True
-
-
-def setUpModule():
-    kernel_setup.install()
-
-
-def tearDownModule():
-    kernel_setup.remove()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.session import Session
 
 import kernel_setup
+from kernel_setup import install as setUpModule, remove as tearDownModule  # which unittest calls
 
 TIMEOUT = 20
 
@@ -577,14 +578,6 @@ class BadFrontEnds(unittest.TestCase):
         other.wait()
         other.stdout.close()
         self.assertEqual("1", Cell(self.client, "survived").done().value())
-
-
-def setUpModule():
-    kernel_setup.install()
-
-
-def tearDownModule():
-    kernel_setup.remove()
 
 
 if __name__ == "__main__":
