@@ -42,6 +42,9 @@ const patience = 60 * time.Second
 // open starts dpolab in a terminal. state is where its history is kept.
 func open(t *testing.T, state string, words ...string) *screen {
 	t.Helper()
+	if _, err := os.Stat("/dev/ptmx"); err != nil {
+		t.Skipf("no pseudo-terminals: %v", err)
+	}
 	s := &screen{t: t, program: exec.Command(os.Args[0], words...), ended: make(chan struct{})}
 	s.program.Env = append(os.Environ(), asProgram+"=1", "TERM=xterm-256color", "XDG_STATE_HOME="+state)
 	s.program.Dir = state
