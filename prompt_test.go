@@ -122,7 +122,11 @@ func (s *screen) answers(entry, answer string) {
 // leaves waits for the program's end.
 func (s *screen) leaves(status int) {
 	s.t.Helper()
-	<-s.ended
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		s.t.Fatal("the program does not end")
+	}
 	err := s.program.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -205,6 +209,6 @@ tr := dpo.NewTrainer(policy, nil, demo.Train, nil, cfg)`), "")
 	s.shows("interrupted\n>>> ")
 	s.answers("at := tr.History().Len(); at > 0", "true\n")
 	s.types("tr.SetMixedPrecision(dpo.BFloat16Mixed()); tr.Steps(1)\r")
-	s.shows(">>> ")
+	s.shows("}\n>>> ") // of the step's metrics
 	s.answers("tr.History().Len() - at", "1\n")
 }

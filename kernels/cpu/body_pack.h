@@ -87,8 +87,8 @@ PACK_TURNED(turn_pairs, words_pairs)
 // pack_straight packs an operand of which each step's rows lie together. It
 // takes a few panels at a time: whole lines of memory are read, where one panel
 // would use a part of each. With many, the lines that are written would not stay
-// in the first-level cache until they are full. Rows lie too far apart for the processor to see
-// the pattern, so it is told a few ahead what comes.
+// in the first-level cache until they are full. Rows lie too far apart for the
+// processor to see the pattern, so it is told a few ahead what comes.
 static inline __attribute__((always_inline)) void pack_straight(float *restrict d, arr x, int64_t ld, int64_t first, int64_t count, int64_t k, int width, int64_t apart) {
 	enum { WORDS = 72, AHEAD = 12 };
 	int64_t size = size_of(x.type), group = WORDS / width;
